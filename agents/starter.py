@@ -1,0 +1,10 @@
+"""The participant that hands in the starter as it was handed out: what doing nothing earns."""
+
+from __future__ import annotations
+
+from harness.attempt.participant import Assignment, Outcome
+
+
+def work(assignment: Assignment) -> Outcome:
+    """Do nothing."""
+    return Outcome(note="the starter was left as it is")

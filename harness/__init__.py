@@ -1,0 +1,1 @@
+"""Reproof: a benchmark harness that re-proves award-winning reinforcement-learning papers."""

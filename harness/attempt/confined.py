@@ -1,0 +1,137 @@
+"""Git inside the sandbox: the scripts that meet what a participant sends, and what their ends mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.attempt.contents import AGAIN, is_hash
+from harness.attempt.plumbing import QUIET
+from harness.cleanroom.sandbox import Collect, Completed, Limits, Mount, Sandbox
+from harness.cleanroom.sandbox import Job as SandboxJob
+from harness.errors import HarnessFault, ReproofError, SandboxError, SubmissionError
+
+BUNDLE_FILE = "submission.bundle"
+NO_COMMIT, ALIEN, _NO_GIT = 3, 4, 127
+"""Exit statuses: HEAD has no commit; it does not descend from the start commit; no `git` was found."""
+
+# An index of its own: a half-merged state or a stale lock of the participant's does not matter.
+SAVE = """\
+export GIT_DIR="$2/.git" GIT_WORK_TREE="$2" GIT_INDEX_FILE="${TMPDIR:-/tmp}/index"
+cd "$2" || exit
+head=$(git rev-parse --verify 'HEAD^{commit}') || exit
+git read-tree "$head" || exit
+git add --all --ignore-errors .
+tree=$(git write-tree) || exit
+: >"$1/commit"
+[ "$tree" != "$(git rev-parse "$head^{tree}")" ] || exit 0
+commit=$(git commit-tree -p "$head" -m "$3" "$tree") || exit
+git update-ref HEAD "$commit" "$head" || exit
+echo "$commit" >"$1/commit"
+unset GIT_INDEX_FILE
+git reset -q || true
+"""
+"""Commits everything onto HEAD; words: work tree, message. Leaves `commit`, empty where nothing was new."""
+
+BUNDLE = f"""\
+export GIT_DIR="$2/.git"
+head=$(git rev-parse --verify 'HEAD^{{commit}}') || exit {NO_COMMIT}
+echo "$head" >"$1/head"
+[ "$head" != "$3" ] || exit 0
+git merge-base --is-ancestor "$3" "$head" || exit {ALIEN}
+git bundle create -q --version=2 "$1/{BUNDLE_FILE}" HEAD "^$3"
+"""
+"""Bundles HEAD; words: work tree, start commit. Leaves `head`, and the bundle unless they are the same."""
+
+# The repository is copied into the sandbox's own capped /tmp: an inflating pack finds no disk to fill.
+# `fetch.unpackLimit=1` keeps a pack a pack. What is more than could be taken in is cut off.
+UNPACK = """\
+export GIT_DIR="${TMPDIR:-/tmp}/repository"
+sub=refs/heads/sub
+cp -r "$2" "$GIT_DIR" || exit
+git -c core.hooksPath=/dev/null -c fetch.fsckObjects=true -c fetch.unpackLimit=1 \\
+    fetch -q --no-tags --no-recurse-submodules "$3" HEAD:$sub || exit
+git rev-parse --verify "$sub^{commit}" >"$1/head" || exit
+git rev-parse --verify "$sub^{tree}" >>"$1/head" || exit
+git rev-list --timestamp --parents --topo-order --reverse --max-count="$5" $sub "^$4" >"$1/history" || exit
+git ls-tree -r -t -z -l --full-tree $sub | head -c "$(($6 * 2048))" >"$1/listing"
+git ls-tree -r --full-tree $sub | head -n "$6" | cut -f1 | cut -d' ' -f3 | sort -u |
+    git cat-file --batch | head -c "$7" >"$1/blobs"
+"""
+"""Fetches a bundle; words: a bare repository at the start commit, the bundle, the start commit, and how many
+commits, files and bytes of content to report at most. Leaves what ACCOUNT names."""
+
+ACCOUNT = ("head", "history", "listing", "blobs")
+
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "participant",
+    "GIT_AUTHOR_EMAIL": "participant@reproof.invalid",
+    "GIT_COMMITTER_NAME": "participant",
+    "GIT_COMMITTER_EMAIL": "participant@reproof.invalid",
+}
+
+
+def run_git(
+    sandbox: Sandbox,
+    script: str,
+    *words: str,
+    mounts: tuple[Mount, ...],
+    files: tuple[str, ...],
+    into: Path,
+    limits: Limits,
+) -> Completed:
+    """Run a script in the sandbox; its first word is the output folder, and no word is taken for code."""
+    collect = Collect(files=files, into=into)
+    job = SandboxJob(
+        command=("/bin/sh", "-c", script, "sh", collect.directory, *words),
+        limits=limits,
+        mounts=mounts,
+        environment={**QUIET, **_IDENTITY},
+        collect=collect,
+    )
+    return sandbox.run(job)
+
+
+def refusal(done: Completed, message: str, *, where: object, limits: Limits) -> ReproofError:
+    """Why a script ended otherwise than well: whose fault, and what to do."""
+    if done.killed_by == "cancel" or (done.killed_by == "wall" and done.usage.cpu < limits.cpu / 2):
+        slow = f"{message}: the machine was too slow, or was stopped"
+        return HarnessFault(slow, where=where, remedy="try again")
+    if done.killed_by:
+        reason = f"{message}: Git ran beyond its limit"
+        remedy = "submit a smaller history, without large files"
+        return SubmissionError(reason, where=where, got=done.killed_by, remedy=remedy)
+    log = done.log.strip()
+    if done.exit == _NO_GIT:
+        return SandboxError(
+            "Git is missing in the clean room", where=where, got=log, remedy="install Git in /usr"
+        )
+    got = log[-500:] or f"exit status {done.exit}"
+    return SubmissionError(message, where=where, got=got, remedy=AGAIN)
+
+
+def collected(done: Completed, name: str, *, into: Path, where: object) -> Path:
+    """A file that a script has left.
+
+    Raises:
+        SubmissionError: It is missing or was refused.
+    """
+    problem = done.collected.get(name, "it is missing")
+    if problem != "ok":
+        message = "Git left no whole answer"
+        raise SubmissionError(message, where=where, expected=name, got=problem, remedy=AGAIN)
+    return into / name
+
+
+def hashes(done: Completed, name: str, *, into: Path, where: object) -> tuple[str, ...]:
+    """The names of objects in a file that a script has left.
+
+    Raises:
+        SubmissionError: It is missing, or holds something else.
+    """
+    data = collected(done, name, into=into, where=where).read_bytes()
+    words = tuple(data.decode("ascii", errors="replace").split())
+    for word in words:
+        if not is_hash(word):
+            message = "Git named no commit"
+            raise SubmissionError(message, where=where, expected="40 hex digits", got=ascii(word[:80]))
+    return words

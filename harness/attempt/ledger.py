@@ -1,0 +1,220 @@
+"""The ledger: what happened in an attempt, one hash-chained JSON line an event, never erased.
+
+Every line carries the SHA-256 of the line before it, so whoever has noted the last one's can tell any change.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from harness.errors import RecordError
+
+Kind = Literal[
+    "started",
+    "paused",
+    "resumed",
+    "executed",
+    "committed",
+    "submitted",
+    "withdrawn",
+    "handed over",
+    "rerun",
+    "scored",
+    "disputed",
+    "rescored",
+]
+KINDS: tuple[str, ...] = get_args(Kind)
+NOTHING = "0" * 64
+"""Stands for the line before the first one."""
+_BLOCK = 65_536
+
+
+def _utc(text: str) -> str:
+    if datetime.fromisoformat(text).utcoffset() != timedelta(0):
+        raise ValueError("expected a time in UTC, as in 2026-01-31T12:00:00Z")
+    return text
+
+
+class Event(BaseModel):
+    """One line of the ledger."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    number: int = Field(ge=0)
+    """Its place in the ledger, from 0."""
+    time: Annotated[str, AfterValidator(_utc)]
+    """ISO 8601, in UTC."""
+    kind: Kind
+    data: dict[str, JsonValue] = {}
+    """What belongs to the kind: a reason, a commit, a usage."""
+    previous: str = Field(pattern="^[0-9a-f]{64}$")
+    """SHA-256 of the line before, without its end."""
+
+    @property
+    def line(self) -> bytes:
+        """The event as it stands in the file, without the line's end."""
+        return self.model_dump_json().encode()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the line: the next one carries it, and noted elsewhere it anchors the ledger."""
+        return _digest(self.line)
+
+
+def append(path: Path, kind: Kind, data: Mapping[str, Any], *, now: str) -> Event:
+    """Add an event, and return once it is on the disk; several processes may do so at once.
+
+    Args:
+        path: The ledger; it is made where it is missing, in a folder that exists.
+        kind: What happened.
+        data: JSON values that belong to it.
+        now: ISO 8601, in UTC.
+
+    Raises:
+        RecordError: The last line is damaged, or the event cannot be written as JSON.
+    """
+    with _locked(path) as descriptor:
+        size = _set_torn_aside(descriptor, path)
+        last = _last(descriptor, size, path)
+        event = _event(
+            path, number=last.number + 1 if last else 0, time=now, kind=kind, data=dict(data), after=last
+        )
+        _write(descriptor, event.line + b"\n")
+    return event
+
+
+def read(path: Path) -> tuple[Event, ...]:
+    """All events, the chain verified from the first line to the last.
+
+    A last line without its end was torn by a crash before `append` returned; it is set aside in a file beside
+    the ledger.
+
+    Raises:
+        RecordError: A line is damaged, missing or out of place.
+    """
+    if not path.exists():
+        raise RecordError(
+            "there is no ledger here", where=path, remedy="an attempt begins with `reproof start`"
+        )
+    with _locked(path) as descriptor:
+        size = _set_torn_aside(descriptor, path)
+        lines = _pread(descriptor, size, 0).split(b"\n")[:-1]
+    events: list[Event] = []
+    previous = NOTHING
+    for number, line in enumerate(lines):
+        event = _parsed(line, path, number + 1)
+        if (event.number, event.previous) != (number, previous):
+            raise _damaged(
+                path, number + 1, "the chain is broken: a line before it was changed, removed or added"
+            )
+        events.append(event)
+        previous = _digest(line)
+    return tuple(events)
+
+
+def _event(
+    path: Path, *, number: int, time: str, kind: Kind, data: dict[str, Any], after: Event | None
+) -> Event:
+    previous = after.digest if after else NOTHING
+    try:
+        event = Event(number=number, time=time, kind=kind, data=data, previous=previous)
+        # What does not come back the same (NaN, for one) would break the chain for everybody later.
+        if Event.model_validate_json(event.line) != event:
+            raise ValueError("not every value of it is JSON")
+    except ValueError as error:
+        raise RecordError(
+            "this event cannot be written",
+            where=path,
+            got=error,
+            remedy="give JSON values, and the time in UTC",
+        ) from None
+    return event
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _set_torn_aside(descriptor: int, path: Path) -> int:
+    """Move a last line without an end into a file of its own; return the bytes of whole lines."""
+    size = os.fstat(descriptor).st_size
+    whole = _line_end(descriptor, size)
+    if whole < size:
+        torn = _pread(descriptor, size - whole, whole)
+        aside = path.with_name(f"{path.name}.torn-{_digest(torn)[:12]}")
+        aside_descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            _write(aside_descriptor, torn)
+        finally:
+            os.close(aside_descriptor)
+        os.ftruncate(descriptor, whole)
+        os.fsync(descriptor)
+    return whole
+
+
+def _line_end(descriptor: int, before: int) -> int:
+    """The place after the last line end among the first bytes; 0 if there is none."""
+    while before > 0:
+        start = max(0, before - _BLOCK)
+        found = _pread(descriptor, before - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        before = start
+    return 0
+
+
+def _last(descriptor: int, size: int, path: Path) -> Event | None:
+    if size == 0:
+        return None
+    start = _line_end(descriptor, size - 1)
+    line = _pread(descriptor, size - 1 - start, start)
+    event = _parsed(line, path, None)
+    if event.line != line:
+        raise _damaged(path, None, "it is not written as the harness writes it")
+    return event
+
+
+def _parsed(line: bytes, path: Path, number: int | None) -> Event:
+    try:
+        return Event.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(path, number, f"{'.'.join(map(str, first['loc']))} {first['msg']}".strip()) from None
+
+
+def _damaged(path: Path, number: int | None, reason: str) -> RecordError:
+    return RecordError(
+        f"line {number} of the ledger is damaged" if number else "the ledger's last line is damaged",
+        where=f"{path}:{number}" if number else path,
+        got=reason,
+        remedy="restore the ledger from a copy; nothing of it may be edited",
+    )
+
+
+def _pread(descriptor: int, size: int, start: int) -> bytes:
+    return os.pread(descriptor, size, start)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+    os.fsync(descriptor)
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()

@@ -1,0 +1,91 @@
+"""The seam between the road and whoever works on it: what a participant is given, and what they leave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import harness
+from harness.cleanroom.sandbox import Sandbox, Usage
+from harness.errors import PaperError, unknown
+from harness.paper.load import Paper
+from harness.paper.plugin import load_plugin
+from harness.paper.schema import Budget
+
+WORKSPACE = "/reproof/work"
+"""Where a workspace lies inside the clean room; no environment of this machine is likely to lie beneath it."""
+AGENTS_PATH = "REPROOF_AGENTS_PATH"
+"""Environment variable: further folders of adapters, separated as PATH is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a participant gets: the paper's task in a workspace of their own, and what they may spend."""
+
+    paper: Paper
+    workspace: Path
+    brief: Path
+    name: str
+    budget: Budget
+    deadline: float
+    """Seconds since 1970."""
+    sandbox: Sandbox
+    options: Mapping[str, Any]
+    """What the configuration says to this adapter."""
+    tell: Callable[[str], None]
+    """Show a line of progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a participant's work ended; the work itself stands in the workspace."""
+
+    note: str
+    """A sentence for the record."""
+    usage: Usage | None = None
+    """What was metered; None where nothing ran."""
+    ended: str = "done"
+    """`done`, `failed`, or the limit that ended it."""
+
+
+class Participant(Protocol):
+    """An adapter: a file of agents/ with this one function."""
+
+    def work(self, assignment: Assignment) -> Outcome:
+        """Work in the assignment's workspace, and return when done or when the budget is spent."""
+        ...
+
+
+def agents_folders() -> list[Path]:
+    """Folders in which adapters are looked for: those named by the environment, and ours."""
+    named = [Path(part) for part in os.environ.get(AGENTS_PATH, "").split(os.pathsep) if part]
+    package = Path(harness.__file__).parent
+    return [*named, package.parent / "agents", package / "agents"]
+
+
+def find_agents() -> dict[str, Path]:
+    """Every adapter's file by its name; of two with one name the first folder's is taken."""
+    found: dict[str, Path] = {}
+    for folder in agents_folders():
+        for path in sorted(folder.glob("*.py")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def open_agent(name: str) -> Participant:
+    """The adapter of that name.
+
+    Raises:
+        UsageError: Nobody knows the name.
+        PaperError: The file lacks `work`.
+    """
+    found = find_agents()
+    if name not in found:
+        raise unknown("adapter", name, found)
+    module = load_plugin(found[name])
+    if not callable(getattr(module, "work", None)):
+        raise PaperError("this adapter lacks its function", where=found[name], expected="work(assignment) -> Outcome")
+    return cast(Participant, module)

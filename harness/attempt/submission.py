@@ -1,0 +1,307 @@
+"""Submissions: a participant's commits out of their workspace and into our store; Git meets them in the sandbox.
+
+Nothing Git reports from there is believed: every byte that is stored is hashed again, up to the tree's name.
+"""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.attempt.confined import (
+    ACCOUNT,
+    ALIEN,
+    BUNDLE,
+    BUNDLE_FILE,
+    NO_COMMIT,
+    SAVE,
+    UNPACK,
+    collected,
+    hashes,
+    refusal,
+    run_git,
+)
+from harness.attempt.contents import AGAIN, not_descended, read_blobs, read_files, read_history, read_listing
+from harness.attempt.plumbing import Files, Objects, lay_repository, snapshot, write_files
+from harness.attempt.task import start_files, start_objects
+from harness.cleanroom.sandbox import Limits, Mount, Sandbox
+from harness.errors import PaperError, RecordError, SubmissionError
+from harness.paper.load import Paper
+
+UNCOMMITTED = "uncommitted work at the deadline"
+"""Message of the commit made of what was left uncommitted."""
+_MIB = 2**20
+_MAGIC = b"# v2 git bundle\n"
+_HEADER = 128
+"""More bytes than Git writes about one file beside its content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeLimits:
+    """How much a submission may hold, and how much Git may use on it."""
+
+    bundle: int = 64 * _MIB
+    """Bytes of the bundle."""
+    files: int = 5000
+    total: int = 64 * _MIB
+    """Bytes of all files together."""
+    commits: int = 10_000
+    """After the start commit."""
+    cpu: float = 60.0
+    """CPU seconds of one job of Git; its wall time is guarded at five times that."""
+    memory: int = 1024 * _MIB
+    disk: int = 256 * _MIB
+    """Bytes; the bundle must fit in, and so must the files."""
+
+    @property
+    def work(self) -> Limits:
+        """The limits of one job of Git in the sandbox."""
+        return Limits(cpu=self.cpu, wall=5 * self.cpu, memory=self.memory, processes=64, disk=self.disk)
+
+
+DEFAULT_LIMITS = IntakeLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmptySubmission:
+    """The start commit itself: a valid submission that Git cannot put into a bundle."""
+
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What became of uncommitted work."""
+
+    commit: str | None
+    """The new commit; None where nothing was left uncommitted."""
+    log: str
+    """What Git said, for instance of files that could not be added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One commit of a workspace, taken in."""
+
+    commit: str
+    tree: str
+    """The tree's name, and that of the folder in the store."""
+    folder: Path
+    """Where its files are laid out."""
+    files: int
+    bytes: int
+    """Of all files together."""
+    history: tuple[tuple[str, int], ...]
+    """Commits after the start commit, oldest first, with the seconds since 1970 that they state themselves."""
+
+
+def commit_uncommitted(
+    workspace: Path, sandbox: Sandbox, *, limits: IntakeLimits = DEFAULT_LIMITS, quota: int | None = None
+) -> Saved:
+    """Commit everything in a participant's workspace onto HEAD, from inside the sandbox.
+
+    Args:
+        workspace: The work tree; it is writable for the job, and its filters may run in there.
+        sandbox: Where Git meets the workspace.
+        limits: What the job may use.
+        quota: Bytes that the workspace may hold.
+
+    Raises:
+        SubmissionError: Git could not commit; the last commit stands as it was.
+    """
+    mount = Mount(source=workspace, target="/work", writable=True, quota=quota)
+    with tempfile.TemporaryDirectory(prefix="reproof-save-") as scratch:
+        into, work = Path(scratch), limits.work
+        done = run_git(
+            sandbox, SAVE, "/work", UNCOMMITTED, mounts=(mount,), files=("commit",), into=into, limits=work
+        )
+        if done.exit != 0:
+            raise refusal(done, "uncommitted work could not be committed", where=workspace, limits=work)
+        names = hashes(done, "commit", into=into, where=workspace)
+        return Saved(commit=names[0] if names else None, log=done.log)
+
+
+def bundle(
+    workspace: Path, base: str, *, sandbox: Sandbox, into: Path, limits: IntakeLimits = DEFAULT_LIMITS
+) -> Path | EmptySubmission:
+    """Put what a workspace has committed since the start commit into a bundle, from inside the sandbox.
+
+    Args:
+        workspace: The participant's work tree; it stays read-only.
+        base: The start commit's hash.
+        sandbox: Where Git meets the workspace.
+        into: An existing folder, which receives `submission.bundle`.
+        limits: What the submission may hold.
+
+    Returns:
+        The bundle's path, or an empty submission where HEAD is the start commit.
+
+    Raises:
+        SubmissionError: There is no commit, it does not descend from the start commit, or it is too large.
+    """
+    mounts, files = (Mount(source=workspace, target="/work"),), ("head", BUNDLE_FILE)
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=into) as scratch:
+        out, work = Path(scratch), limits.work
+        done = run_git(sandbox, BUNDLE, "/work", base, mounts=mounts, files=files, into=out, limits=work)
+        if done.exit == NO_COMMIT:
+            said = done.log.strip() or None
+            message = "there is no commit to submit"
+            raise SubmissionError(message, where=workspace, got=said, remedy="`git commit` first")
+        if done.exit == ALIEN:
+            [head] = hashes(done, "head", into=out, where=workspace)
+            raise not_descended(workspace, head=head, base=base)
+        if done.exit != 0:
+            raise refusal(done, "the commits could not be bundled", where=workspace, limits=work)
+        if hashes(done, "head", into=out, where=workspace) == (base,):
+            return EmptySubmission(commit=base)
+        made = collected(done, BUNDLE_FILE, into=out, where=workspace)
+        _check_bundle(made, limits)
+        return made.replace(into / BUNDLE_FILE)
+
+
+def intake(
+    bundle: Path | EmptySubmission,
+    base: str,
+    *,
+    paper: Paper,
+    store: Path,
+    sandbox: Sandbox,
+    limits: IntakeLimits = DEFAULT_LIMITS,
+) -> Submission:
+    """Take a submission in: check it and lay its files out in `store/trees/<tree>/`.
+
+    Args:
+        bundle: What `bundle` returned, or a file that came from elsewhere.
+        base: The start commit's hash that the attempt began with.
+        paper: The paper, from whose files the start commit is made again.
+        store: A folder of the harness; a tree that is there already is used again.
+        sandbox: Where Git meets the bundle.
+        limits: What the submission may hold.
+
+    Raises:
+        SubmissionError: It is refused; the message says why, and names the path at fault.
+        PaperError: The paper's files no longer give this start commit.
+        RecordError: The tree in the store is damaged.
+    """
+    start, objects = start_objects(paper)
+    if start != base:
+        raise PaperError(
+            "the attempt began from another start commit than this paper's",
+            where=paper.folder,
+            expected=base,
+            got=start,
+            remedy="take it in with the version of the paper that it began with",
+        )
+    if isinstance(bundle, EmptySubmission):
+        return _stored(start_files(paper), store, commit=base, history=())
+    _check_bundle(bundle, limits)
+    account = _unpack(bundle, base, objects, sandbox=sandbox, limits=limits)
+    listing = read_listing(account.listing, files=limits.files, total=limits.total, where=bundle)
+    commits = read_history(account.history, head=account.commit, base=base, most=limits.commits, where=bundle)
+    files = read_files(listing, dict(read_blobs(account.blobs)), tree=account.tree, where=bundle)
+    history = tuple((commit.name, commit.time) for commit in commits)
+    return _stored(files, store, commit=account.commit, history=history)
+
+
+def keep_tree(files: Files, store: Path) -> str:
+    """Lay out a tree of our own (the reference) as submissions are, and return its name."""
+    return _stored(files, store, commit="", history=()).tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Account:
+    """What Git says of a bundle; not yet believed."""
+
+    commit: str
+    tree: str
+    history: bytes
+    listing: bytes
+    blobs: bytes
+
+
+def _unpack(bundle: Path, base: str, objects: Objects, *, sandbox: Sandbox, limits: IntakeLimits) -> _Account:
+    """Fetch a bundle in the sandbox, into a repository that holds nothing but the start commit."""
+    most = (limits.commits + 1, limits.files + 1, limits.total + _HEADER * limits.files)
+    with tempfile.TemporaryDirectory(prefix="reproof-intake-") as scratch:
+        repository, out, work = Path(scratch, "repository"), Path(scratch, "out"), limits.work
+        lay_repository(repository, objects, head=base, bare=True)
+        out.mkdir()
+        shown = {"/in/repository": repository, f"/in/{BUNDLE_FILE}": bundle.resolve()}
+        mounts = tuple(Mount(source=source, target=target) for target, source in shown.items())
+        words = (*shown, base, *map(str, most))
+        done = run_git(sandbox, UNPACK, *words, mounts=mounts, files=ACCOUNT, into=out, limits=work)
+        if done.exit != 0:
+            raise refusal(done, "the submission cannot be taken in", where=bundle, limits=work)
+        head = hashes(done, "head", into=out, where=bundle)
+        if len(head) != 2:
+            message = "Git left no whole answer"
+            raise SubmissionError(
+                message, where=bundle, expected="a commit and a tree", got=head, remedy=AGAIN
+            )
+        texts = {name: collected(done, name, into=out, where=bundle).read_bytes() for name in ACCOUNT[1:]}
+    return _Account(commit=head[0], tree=head[1], **texts)
+
+
+def _check_bundle(path: Path, limits: IntakeLimits) -> None:
+    """Refuse what is no bundle before Git sees it.
+
+    Raises:
+        SubmissionError: It is no file, too large, or begins otherwise than a bundle does.
+    """
+    if path.is_symlink() or not path.is_file():
+        message = "a submission is a bundle in a plain file"
+        raise SubmissionError(message, where=path, remedy="make it with `reproof submit`")
+    if (size := path.stat().st_size) > limits.bundle:
+        raise SubmissionError(
+            "the bundle is too large",
+            where=path,
+            expected=f"at most {limits.bundle} bytes",
+            got=size,
+            remedy="large files stay in a history even when they are removed later; rewrite it without them",
+        )
+    with path.open("rb") as stream:
+        # Version 3 is for other hashes and for partial histories: neither can be taken in.
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            message = "this is not a Git bundle of version 2"
+            remedy = "make it with `reproof submit`, or with `git bundle create`"
+            raise SubmissionError(message, where=path, remedy=remedy)
+
+
+def _stored(files: Files, store: Path, *, commit: str, history: tuple[tuple[str, int], ...]) -> Submission:
+    """Lay files out under their tree's name, all or nothing."""
+    tree, _ = snapshot(files)
+    folder = store / "trees" / tree
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
+            _lay_out(Path(scratch, tree), folder, files)
+    if not _intact(folder, files):
+        raise RecordError(
+            "the stored files are not those of the tree",
+            where=folder,
+            remedy="remove this folder and take the submission in again",
+        )
+    total = sum(len(file.data) for file in files.values())
+    return Submission(commit=commit, tree=tree, folder=folder, files=len(files), bytes=total, history=history)
+
+
+def _lay_out(scratch: Path, folder: Path, files: Files) -> None:
+    scratch.mkdir()
+    scratch.chmod(0o755)
+    write_files(scratch, files)
+    try:
+        scratch.rename(folder)
+    except OSError:
+        # Another process was first; what it has laid out is checked like any other.
+        if not folder.exists():
+            raise
+
+
+def _intact(folder: Path, files: Files) -> bool:
+    found = {path.relative_to(folder).as_posix(): path.lstat().st_mode for path in folder.rglob("*")}
+    kept = {name: mode for name, mode in found.items() if not stat.S_ISDIR(mode)}
+    return kept.keys() == files.keys() and all(
+        stat.S_ISREG(mode) and (folder / name).read_bytes() == files[name].data for name, mode in kept.items()
+    )

@@ -1,0 +1,1 @@
+"""The clean room: untrusted code runs here, measured and contained, and nowhere else."""

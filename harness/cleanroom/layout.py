@@ -1,0 +1,113 @@
+"""What a bubblewrap sandbox shows and hides: the list of arguments that describes its file system."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.cleanroom.sandbox import Job
+from harness.errors import HarnessFault
+
+VERSION = "1"
+"""Raised whenever what a sandbox shows, hides or allows changes: it is part of the isolation's digest."""
+USER = "65534"
+_SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_ETC = ("/etc/ld.so.cache", "/etc/alternatives")
+_SMALL = 1 << 20
+
+
+def arguments(job: Job, *, waive: frozenset[str] = frozenset()) -> list[str]:
+    """The arguments of bwrap for a job, up to the command.
+
+    Raises:
+        HarnessFault: a mount's source does not exist, or is itself hidden.
+    """
+    shown = [(path, str(path), False) for path in _foundation()]
+    shown += [(mount.source, mount.target, mount.writable) for mount in job.mounts]
+    words = [*_walls(waive), *_system(job)]
+    for source, target, writable in shown:
+        if not source.exists():
+            raise HarnessFault("nothing there to mount", where=source)
+        words += ["--bind" if writable else "--ro-bind", str(source), target]
+    words += _masks(job, [(source, target) for source, target, _ in shown])
+    if job.collect is not None:
+        words += ["--size", _bytes(job.limits.disk), "--tmpfs", job.collect.directory]
+    # /proc too: a harness run as root shares its uid with the job, and the kernel lets that uid write /proc/sys
+    words += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"]
+    words += ["--chdir", job.cwd]
+    for name, value in environment(job).items():
+        words += ["--setenv", name, value]
+    return words
+
+
+def _walls(waive: frozenset[str]) -> Iterator[str]:
+    yield from ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--clearenv")
+    yield from ("--cap-drop", "ALL", "--uid", USER, "--gid", USER, "--hostname", "sandbox")
+    if "network" in waive:
+        yield "--share-net"
+    if "userns" not in waive:
+        yield "--disable-userns"
+
+
+def _system(job: Job) -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr")
+    for name in _SYSTEM:
+        path = Path("/", name)
+        if path.is_symlink():
+            yield from ("--symlink", str(path.readlink()), str(path))
+        elif path.is_dir():
+            yield from ("--ro-bind", str(path), str(path))
+    for name in _ETC:
+        yield from ("--ro-bind-try", name, name)
+    yield from ("--proc", "/proc", "--dev", "/dev")
+    yield from ("--size", _bytes(job.limits.memory // 2), "--perms", "1777", "--tmpfs", "/dev/shm")
+    yield from ("--size", _bytes(job.limits.disk), "--perms", "1777", "--tmpfs", "/tmp")
+    yield from ("--size", str(_SMALL), "--tmpfs", "/run")
+
+
+def _bytes(size: int) -> str:
+    return str(max(size, 4096))  # tmpfs takes 0 for "no limit"
+
+
+def _foundation() -> list[Path]:
+    """The Python installation and its virtual environment, wherever links on the way to them lead."""
+    found = [Path(sys.base_prefix), Path(sys.prefix)]
+    link = Path(sys.executable)
+    while link.is_symlink():
+        link = link.parent / link.readlink()
+        found.append(link.parent.parent)
+    found += [path.resolve() for path in found]
+    fresh = dict.fromkeys(path for path in found if path.is_absolute() and not path.is_relative_to("/usr"))
+    return sorted(path for path in fresh if path != Path("/"))
+
+
+def _masks(job: Job, shown: list[tuple[Path, str]]) -> list[str]:
+    words: list[str] = []
+    places = [(source.resolve(), target) for source, target in [(Path("/usr"), "/usr"), *shown]]
+    for hidden in sorted({path.resolve() for path in job.hidden}):
+        for source, target in places:
+            if source.is_relative_to(hidden):
+                raise HarnessFault("a mount would show what must stay hidden", where=source, got=hidden)
+            if not hidden.is_relative_to(source) or not hidden.exists():
+                continue
+            place = str(Path(target, hidden.relative_to(source)))
+            if hidden.is_dir():
+                words += ["--perms", "0000", "--size", "4096", "--tmpfs", place, "--remount-ro", place]
+            else:
+                words += ["--ro-bind", "/dev/null", place]
+    return words
+
+
+def environment(job: Job, *, scratch: str = "/tmp") -> dict[str, str]:
+    """Every variable the command sees: the defaults, overridden by the job's own; `scratch` is its home."""
+    defaults = {
+        "PATH": f"{Path(sys.prefix, 'bin')}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": scratch,
+        "TMPDIR": scratch,
+        "USER": "sandbox",
+        "LOGNAME": "sandbox",
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+    }
+    return defaults | dict(job.environment)

@@ -1,0 +1,69 @@
+"""What the verbs say while they work, and how they print what they found; the JSON alone goes to standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import TracebackType
+from typing import Any
+
+import click
+
+from harness.report.text import plain
+
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output; infinities as texts, since JSON has no number for them."""
+    click.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+class Teller:
+    """Says what happens on standard error, and shows progress there if it is a terminal."""
+
+    def __init__(self) -> None:
+        """Begin silently."""
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Teller:
+        """Nothing is shown before there is something to tell."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the progress bar away."""
+        self._close()
+
+    def say(self, text: str) -> None:
+        """One line; what comes from a participant is made harmless first."""
+        self._close()
+        click.echo(plain(text), err=True)
+
+    def progress(self, done: int, total: int, label: str) -> None:
+        """Runs done of all."""
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            self._open(total)
+        self._bar.update(self._task, completed=done, total=total, label=plain(label)[:50])
+        if done == total:
+            self._close()
+
+    def _open(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+            TimeRemainingColumn(), TextColumn("{task.fields[label]}", markup=False),
+            console=Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("runs", total=total, label="")
+        self._bar.start()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

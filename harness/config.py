@@ -1,0 +1,237 @@
+"""Settings of an attempt, composed by Hydra from configs/ and typed; the only importer of hydra and omegaconf."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+import harness
+from harness.errors import ConfigError, unknown
+from harness.paper.quantities import Bytes, Seconds
+
+_COMPOSING = threading.Lock()  # Hydra's state is one for the process
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ParticipantSettings(_Settings):
+    """Who works, and through which adapter."""
+
+    adapter: str
+    """A file of agents/."""
+    kind: str
+    """What the record says of the participant: human, agent, reference, starter or mutation."""
+    name: str
+    options: dict[str, Any] = {}
+    """What the adapter reads for itself."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rest_are_options(cls, value: dict[str, Any]) -> dict[str, Any]:
+        own: dict[str, Any] = {key: value[key] for key in ("adapter", "kind", "name") if key in value}
+        return {**own, "options": {key: item for key, item in value.items() if key not in own}}
+
+
+class BudgetSettings(_Settings):
+    """The name of one of the paper's budgets, and figures that replace its own."""
+
+    name: str
+    working: Seconds | None = None
+    wall: Seconds | None = None
+    cpu: Seconds | None = None
+    disk: Bytes | None = None
+
+
+class SandboxChoice(_Settings):
+    """Which clean room, and what may be missing from it."""
+
+    backend: Literal["bubblewrap", "process"]
+    waive: list[str] = []
+
+
+class EngineSettings(_Settings):
+    """How many runs at once."""
+
+    workers: int | None = Field(default=None, ge=1)
+
+
+class TrackingSettings(_Settings):
+    """Where MLflow mirrors the records."""
+
+    uri: str | None = None
+    """None: SQLite inside the results folder; `none`: no mirror."""
+    experiment_prefix: str = "reproof/"
+
+
+class Settings(_Settings):
+    """Everything that decides how an attempt is made, rerun, scored and mirrored."""
+
+    paper: str
+    participant: ParticipantSettings
+    budget: BudgetSettings
+    sandbox: SandboxChoice
+    engine: EngineSettings
+    tracking: TrackingSettings
+    results: Path
+    private_path: Path | None = None
+    slots: Literal["curtailed", "all"] = "curtailed"
+
+
+def configs_folder() -> Path:
+    """Our own configs: beside the package in a clone, inside it in a wheel."""
+    package = Path(harness.__file__).parent
+    beside = package.parent / "configs"
+    return beside if (beside / "config.yaml").is_file() else package / "configs"
+
+
+def compose(overrides: Sequence[str], *, own: Path | None = None) -> list[Settings]:
+    """The settings that Hydra's override grammar asks for; `a=x,y` gives one for each value.
+
+    Args:
+        overrides: For instance `["paper=tree_search", "participant=mutation", "participant.name=no_tree"]`.
+        own: A folder laid over ours; by default `./configs` where it exists.
+
+    Raises:
+        ConfigError: An override that cannot be parsed, an unknown name (with the nearest known one), or a value that
+            does not fit.
+    """
+    with _COMPOSING, _hydra(own or _own_configs()):
+        return [_one(choice) for choice in _sweep(overrides)]
+
+
+def _own_configs() -> Path | None:
+    """`./configs`, unless it is ours or a participant's: resolving theirs would read our environment."""
+    own = Path("configs")
+    in_workspace = any((folder / "BRIEF.md").exists() for folder in (Path.cwd(), *Path.cwd().parents))
+    return own if own.is_dir() and not in_workspace and own.resolve() != configs_folder().resolve() else None
+
+
+@contextmanager
+def _hydra(own: Path | None) -> Iterator[None]:
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+    class Laid(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: Any) -> None:
+            if _laid is not None:
+                search_path.prepend(provider="own", path=f"file://{_laid.resolve()}")
+
+    global _laid
+    _laid = own
+    if not any(plugin.__name__ == "Laid" for plugin in Plugins.instance().discover(SearchPathPlugin)):
+        Plugins.instance().register(Laid)
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(configs_folder().resolve())):
+            yield
+    finally:
+        _laid = None
+        GlobalHydra.instance().clear()
+
+
+_laid: Path | None = None  # read by the search path plugin, which Hydra itself creates
+
+
+def _sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Each combination of the swept values, as lists of plain overrides."""
+    from itertools import product
+
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parsed = []
+    for text in overrides:
+        try:
+            parsed.append(OverridesParser.create().parse_override(text))
+        except HydraException as error:
+            raise ConfigError(
+                "this override cannot be parsed", where=text, got=str(error).splitlines()[0],
+                expected="key=value in Hydra's grammar", remedy="for example: reproof attempt paper=tree_search participant=reference",
+            ) from None
+    choices = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] if o.is_sweep_override() else [text]
+        for o, text in zip(parsed, overrides, strict=True)
+    ]
+    yield from (list(choice) for choice in product(*choices))
+
+
+def _one(overrides: list[str]) -> Settings:
+    from hydra import compose as hydra_compose
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+    _names_exist(overrides)
+    try:
+        composed = hydra_compose(config_name="config", overrides=overrides)
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error).split(": ")[-1].splitlines()[0].strip()
+        raise ConfigError(f"{key} has no value", remedy=f"say {key}=..., for example {_EXAMPLES.get(key, key + '=NAME')}") from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError("the configuration does not compose", where=" ".join(overrides), got=" ".join(str(error).split())[:300]) from None
+    return _typed(values)
+
+
+_EXAMPLES = {
+    "paper": "paper=tree_search (`reproof papers` lists them)",
+    "participant.name": "participant.name=NAME (`reproof paper show PAPER` lists the mutations)",
+    "participant.run": "'participant.run=[python, solve.py]'",
+    "tracking.uri": "tracking.uri=http://127.0.0.1:5000",
+}
+
+
+def _names_exist(overrides: list[str]) -> None:
+    """Find unknown names before Hydra does, to say which known one is near."""
+    from hydra import compose as hydra_compose
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    loader = GlobalHydra.instance().config_loader()
+    groups = set(loader.list_groups(""))
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    chosen = [str(override.input_line) for override in parsed if override.key_or_group in groups]
+    for override in parsed:
+        if override.key_or_group in groups:
+            options = loader.get_group_options(override.key_or_group)
+            if override.value() not in options:
+                raise unknown(override.key_or_group, str(override.value()), options, where=override.input_line)
+    known = OmegaConf.to_container(hydra_compose(config_name="config", overrides=chosen), resolve=False)
+    for override in parsed:
+        if override.key_or_group not in groups and not override.is_add():
+            _key_exists(known, override.key_or_group, override.input_line)
+
+
+def _key_exists(known: Any, key: str, text: str | None) -> None:
+    *above, last = key.split(".")
+    node = known
+    for part in above:
+        node = node.get(part) if isinstance(node, dict) else None
+    if not isinstance(node, dict):
+        raise unknown("setting", key, _keys(known), where=text)
+    if last not in node:
+        raise unknown("setting", key, [".".join([*above, name]) for name in node], where=text)
+
+
+def _keys(node: dict[str, Any], prefix: str = "") -> list[str]:
+    below = [_keys(value, f"{prefix}{name}.") for name, value in node.items() if isinstance(value, dict)]
+    return [f"{prefix}{name}" for name in node] + [name for names in below for name in names]
+
+
+def _typed(values: Any) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{key} does not fit", expected=first["msg"].removeprefix("Value error, "), got=repr(first["input"])) from None

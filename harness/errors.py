@@ -1,0 +1,117 @@
+"""The one tree of errors, each with the exit code that the command line ends with.
+
+ReproofError                     1
+├── UsageError                   2   a wrong name, folder or moment
+│   └── ConfigError              2   configuration that does not compose
+├── PaperError                   3   a paper's folder that does not hold together
+├── SandboxError                 4   a property of the clean room that this machine cannot give
+├── SubmissionError              5   a submission that cannot be taken in
+│   └── OutputError              5   outputs of a run that are not what was declared
+├── RecordError                  6   a record that is damaged or belongs to something else
+└── HarnessFault                70   our own fault: never a participant's zero
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ReproofError(Exception):
+    """An error a user can act on: where it is, what was expected, what was found, what to do."""
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        got: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        """Keep the parts apart, so that `--json` can print them by name."""
+        self.message = message
+        self.where = None if where is None else str(where)
+        self.expected = None if expected is None else str(expected)
+        self.got = None if got is None else str(got)
+        self.remedy = remedy
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        head = f"{self.where}: {self.message}" if self.where else self.message
+        if self.expected is not None:
+            head += f": expected {self.expected}"
+        if self.got is not None:
+            head += f", got {self.got}" if self.expected is not None else f": got {self.got}"
+        return f"{head}\n  {self.remedy}" if self.remedy else head
+
+    def as_dict(self) -> dict[str, str | int | None]:
+        """The error as the JSON object that `--json` prints on standard error."""
+        return {
+            "error": type(self).__name__,
+            "message": self.message,
+            "where": self.where,
+            "expected": self.expected,
+            "got": self.got,
+            "remedy": self.remedy,
+            "exit_code": self.exit_code,
+        }
+
+
+class UsageError(ReproofError):
+    """A wrong name, a wrong folder, a wrong moment."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """Configuration that does not compose."""
+
+
+class PaperError(ReproofError):
+    """A paper's folder that does not hold together."""
+
+    exit_code = 3
+
+
+class SandboxError(ReproofError):
+    """A property of the clean room that this machine cannot give."""
+
+    exit_code = 4
+
+
+class SubmissionError(ReproofError):
+    """A submission that cannot be taken in."""
+
+    exit_code = 5
+
+
+class OutputError(SubmissionError):
+    """Outputs of a run that are not what the paper declares."""
+
+
+class RecordError(ReproofError):
+    """A record that is damaged or belongs to something else."""
+
+    exit_code = 6
+
+
+class HarnessFault(ReproofError):
+    """A fault of the harness or of its machine; it never scores."""
+
+    exit_code = 70
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, where: object = None) -> UsageError:
+    """A name nobody knows, with the nearest known ones.
+
+    >>> print(unknown("paper", "pse", ["pes", "tree_search"]))
+    unknown paper: got 'pse'
+      did you mean pes? Known: pes, tree_search
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return UsageError(f"unknown {kind}", where=where, got=repr(name), remedy=f"{hint}Known: {', '.join(names) or 'none'}")

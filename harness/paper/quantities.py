@@ -1,0 +1,71 @@
+"""Quantities as people write them in a config: `60 s`, `8 h`, `1 GiB`; kept as seconds and bytes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+_DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+
+
+def _parse(value: Any, units: dict[str, Any], example: str) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None or match[2] not in units:
+        raise ValueError(f"expected a quantity like {example!r} (units: {', '.join(units)})")
+    return float(match[1]) * units[match[2]]
+
+
+def seconds(value: Any) -> float:
+    """A duration in seconds, from a number of seconds or a text like `1.5 h`.
+
+    Raises:
+        ValueError: The text is not a number followed by a known unit.
+
+    >>> seconds("1.5 h")
+    5400.0
+    """
+    return float(_parse(value, _DURATION_UNITS, "60 s"))
+
+
+def size(value: Any) -> int:
+    """A size in bytes, from a number of bytes or a text like `256 MiB`.
+
+    Raises:
+        ValueError: The text is not a number followed by a known unit.
+
+    >>> size("1 KiB")
+    1024
+    """
+    return int(_parse(value, _SIZE_UNITS, "256 MiB"))
+
+
+def show_seconds(value: float) -> str:
+    """A duration for people: the largest unit that leaves at least one.
+
+    >>> show_seconds(28800), show_seconds(0.25)
+    ('8 h', '250 ms')
+    """
+    unit = max((u for u, s in _DURATION_UNITS.items() if value >= s), key=_DURATION_UNITS.__getitem__, default="ms")
+    return f"{value / _DURATION_UNITS[unit]:.4g} {unit}"
+
+
+def show_size(value: float) -> str:
+    """A size for people, in binary units.
+
+    >>> show_size(2**30)
+    '1 GiB'
+    """
+    binary = {unit: scale for unit, scale in _SIZE_UNITS.items() if unit == "B" or unit.endswith("iB")}
+    unit = max((u for u, s in binary.items() if value >= s), key=binary.__getitem__, default="B")
+    return f"{value / binary[unit]:.4g} {unit}"
+
+
+_quantity_schema = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\d+(\.\d+)?\s*[A-Za-z]+$"}]}
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0), WithJsonSchema(_quantity_schema)]
+Bytes = Annotated[int, BeforeValidator(size), Field(gt=0), WithJsonSchema(_quantity_schema)]

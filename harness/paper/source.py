@@ -1,0 +1,99 @@
+"""YAML with a memory of its lines: values as YAML 1.2 reads numbers, duplicate keys refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import PaperError
+
+Where = tuple[str | int, ...]
+LARGEST_FILE = 2**20
+"""Bytes; a config is not a data set."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe, and `1e-4` is a number (YAML 1.1 calls it a text)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A parsed file: its value, and the line of every key and item in it."""
+
+    path: Path
+    value: Any
+    lines: dict[Where, int]
+
+    def line(self, where: Where) -> int:
+        """The line, from 1, of the nearest thing that stands in the file."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        return self.lines.get(where, 1)
+
+    def place(self, where: Where) -> str:
+        """`file:line path` for an error message."""
+        dotted = ".".join(map(str, where))
+        return f"{self.path}:{self.line(where)}{' ' if dotted else ''}{dotted}"
+
+
+def read(path: Path) -> Source:
+    """Parse a YAML file.
+
+    Raises:
+        PaperError: It cannot be read, is no YAML, or says a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PaperError("this file is missing", where=path, remedy="every paper's folder needs one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PaperError("this file cannot be read", where=path, expected="UTF-8 text", got=error) from None
+    if len(text) > LARGEST_FILE:
+        raise PaperError("this file is too large", where=path, expected=f"at most {LARGEST_FILE} characters", got=len(text))
+    return _parse(path, text)
+
+
+def _parse(path: Path, text: str) -> Source:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            raise PaperError("this file is empty", where=path)
+        lines = dict(_lines(path, node, ()))
+        return Source(path=path, value=loader.construct_document(node), lines=lines)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else path
+        raise PaperError("this is not YAML", where=where, got=error.problem or error.context) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise PaperError("this is not YAML", where=path, got=error) from None
+    finally:
+        loader.dispose()
+
+
+def _lines(path: Path, node: yaml.Node, at: Where) -> Iterator[tuple[Where, int]]:
+    yield at, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise PaperError("this key stands twice", where=f"{path}:{key.start_mark.line + 1}", got=key.value)
+            seen.add(key.value)
+            below = (*at, key.value)
+            yield from _lines(path, value, below)
+            yield below, key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _lines(path, item, (*at, index))

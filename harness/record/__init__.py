@@ -1,0 +1,1 @@
+"""What is kept: the store of records, and its mirror in MLflow."""

@@ -1,0 +1,94 @@
+"""The score as a terminal shows it: every leaf with its verdict and its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.paper.quantities import show_seconds
+from harness.report.text import plain
+from harness.scoring.finding import Verdict
+from harness.scoring.score import ClaimScore, Score
+
+_LOOK = {
+    Verdict.CERTIFIED: ("✔", "green"),
+    Verdict.CONSISTENT: ("✔", "cyan"),
+    Verdict.INCONCLUSIVE: ("?", "yellow"),
+    Verdict.FAILED: ("✘", "red"),
+    Verdict.MISSING: ("∅", "red"),
+    Verdict.INVALID: ("!", "magenta"),
+}
+_COLOUR = {"PASS": "bold green", "FAIL": "bold red", "UNDECIDED": "bold yellow"}
+
+
+def print_score(score: Score) -> None:
+    """The whole score on standard output."""
+    Console(highlight=False, soft_wrap=False).print(score_table(score))
+
+
+def score_table(score: Score) -> RenderableType:
+    """Leaves by group of the rubric, the integrity gates, the usage, and the verdict with its reasons last."""
+    return Group(*_head(score), *_leaves(score), *_gates(score), *_foot(score))
+
+
+def _head(score: Score) -> Iterator[RenderableType]:
+    who = f"{score.participant['name']} ({score.participant['kind']})"
+    yield Text(f"\n{score.paper} · {plain(who)} · commit {score.commit[:12]} · attempt {score.attempt}", style="bold")
+
+
+def _leaves(score: Score) -> Iterator[RenderableType]:
+    for path, leaves in groupby(score.claims, key=lambda leaf: leaf.path):
+        yield Text("\n" + " › ".join(path).replace("_", " "), style="bold")
+        table = Table(box=None, padding=(0, 1, 0, 0), show_header=False, expand=True)
+        table.add_column(width=1)
+        table.add_column(ratio=1, overflow="fold")
+        table.add_column(width=12)
+        table.add_column(width=5, justify="right")
+        table.add_column(width=7, justify="right")
+        for leaf in leaves:
+            _add(table, leaf)
+        yield Padding(table, (0, 0, 0, 1))
+
+
+def _add(table: Table, leaf: ClaimScore) -> None:
+    sign, colour = _LOOK[leaf.verdict]
+    name = Text(leaf.id, style="bold") + Text(" core" if leaf.core else "", style="dim")
+    table.add_row(
+        Text(sign, style=colour), name, Text(leaf.verdict, style=colour), f"{leaf.score:.2f}", f"{leaf.weight:.1%}"
+    )
+    why = plain(leaf.explanation) + (f" To settle it: {leaf.settles}." if leaf.settles else "")
+    table.add_row("", Text(why, style="dim"), "", "", "")
+
+
+def _gates(score: Score) -> Iterator[RenderableType]:
+    yield Text("\nintegrity", style="bold")
+    for gate in score.integrity:
+        sign, colour = ("✘", "red") if gate.fired else ("✔", "green")
+        yield Padding(
+            Text(f"{sign} ", style=colour) + Text(f"gate {gate.gate}, {gate.name}: ") + Text(plain(gate.detail), style="dim"),
+            (0, 0, 0, 1),
+        )
+
+
+def _foot(score: Score) -> Iterator[RenderableType]:
+    rerun, own = score.usage["rerun"], score.usage["attempt"]
+    metered = "metered by the clean room" if rerun.exact and own.exact else "estimated: no cgroup of our own here"
+    yield Text(
+        f"\nused: participant {show_seconds(own.cpu)} CPU; rerun {rerun.runs} runs, {show_seconds(rerun.cpu)} CPU "
+        f"({metered}); clean room: {score.isolation}",
+        style="dim",
+    )
+    worth = score.score
+    line = Text("\n") + Text(score.verdict, style=_COLOUR[score.verdict])
+    line.append(
+        f"  score {worth.value:.3f}, 95 % interval [{worth.low:.3f}, {worth.high:.3f}] over {score.slots} seed "
+        f"slots, coverage {worth.coverage:.0%}"
+    )
+    yield line
+    for reason in score.reasons:
+        yield Padding(Text(f"because {plain(reason)}"), (0, 0, 0, 2))

@@ -1,0 +1,1 @@
+"""Doing a submission's experiments again, on the harness's own seeds."""

@@ -1,0 +1,133 @@
+"""The local engine: a pool of sandboxed processes that keeps every core busy and never more."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from harness.cleanroom.sandbox import Sandbox
+from harness.errors import HarnessFault
+from harness.paper.load import Paper
+from harness.record.store import Store
+from harness.rerun.execute import RunRecord, Spent, Status, execute, known
+from harness.rerun.plan import Unit
+
+Progress = Callable[[int, int, str], None]
+"""Called with runs done, runs in all, and the label of the one that ended last."""
+TRIES = 2
+"""How often a unit is tried when the fault is ours."""
+
+
+class Engine(Protocol):
+    """Something that does units of work."""
+
+    def run(self, units: Iterable[Unit], progress: Progress) -> dict[str, RunRecord]:
+        """Do all units, those they need first; records by key."""
+        ...
+
+
+def silent(done: int, total: int, label: str) -> None:
+    """Show no progress."""
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalEngine:
+    """Threads that each wait for one sandboxed process; the work itself happens in those."""
+
+    paper: Paper
+    store: Store
+    sandbox: Sandbox
+    workers: int = field(default_factory=cores)
+
+    def run(self, units: Iterable[Unit], progress: Progress = silent) -> dict[str, RunRecord]:
+        """Do all units, those they need first; an interrupt ends what is running and keeps what is done.
+
+        Returns:
+            A record for every unit and every needed unit, by key.
+        """
+        waves = _waves(units)
+        total = sum(map(len, waves))
+        done: dict[str, RunRecord] = {}
+        cancel = threading.Event()
+        with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="run") as pool:
+            try:
+                for wave in waves:
+                    self._wave(pool, wave, done, cancel, lambda label: progress(len(done), total, label))
+            except BaseException:
+                cancel.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        return done
+
+    def _wave(
+        self, pool: ThreadPoolExecutor, wave: list[Unit], done: dict[str, RunRecord],
+        cancel: threading.Event, tell: Callable[[str], None],
+    ) -> None:
+        pending: dict[Future[RunRecord], Unit] = {pool.submit(self._try, unit, done, cancel): unit for unit in wave}
+        while pending:
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                unit = pending.pop(future)
+                done[unit.key] = future.result()
+                tell(unit.label)
+
+    def _try(self, unit: Unit, done: dict[str, RunRecord], cancel: threading.Event) -> RunRecord:
+        needed = done[unit.needs.key] if unit.needs is not None else None
+        if needed is not None and not needed.usable:
+            return _unrun(unit, needed.status, f"{needed.experiment}, which it needs, {needed.status}")
+        experiment = self.paper.spec.experiments[unit.experiment]
+        for _ in range(TRIES):
+            record = execute(unit, experiment, store=self.store, sandbox=self.sandbox, cancel=cancel)
+            if record.status != "fault" or cancel.is_set():
+                break
+        return record
+
+
+def known_records(units: Iterable[Unit], store: Store) -> dict[str, RunRecord]:
+    """The records of units that were done before, from the store alone.
+
+    A unit without a record is a fault of ours: the record says so, and a rerun does it.
+    """
+    records: dict[str, RunRecord] = {}
+    for unit in units:
+        needed = known(unit.needs, store) if unit.needs else None
+        if needed is not None and not needed.usable:
+            records[unit.key] = _unrun(unit, needed.status, f"{needed.experiment}, which it needs, {needed.status}")
+        else:
+            records[unit.key] = known(unit, store) or _unrun(unit, "fault", "there is no record of it")
+    return records
+
+
+def _unrun(unit: Unit, status: Status, why: str) -> RunRecord:
+    """The record of a run that did not happen."""
+    return RunRecord(
+        key=unit.key, experiment=unit.experiment, parameters=unit.parameters, instance=unit.instance.digest,
+        seed=unit.seed, replicate=unit.replicate, tree=unit.tree, status=status, exit=None, killed_by=None,
+        problems=[f"not run: {why}"], spent=Spent(cpu=0.0, wall=0.0, memory=0, exact=True), log_tail="", outputs={},
+        started=datetime.now(UTC), trusted_isolation=True,
+    )  # fmt: skip
+
+
+def _waves(units: Iterable[Unit]) -> list[list[Unit]]:
+    """Needed units first, each once."""
+    first: dict[str, Unit] = {}
+    second: dict[str, Unit] = {}
+    for unit in units:
+        if unit.needs is None:
+            first[unit.key] = unit
+        else:
+            first[unit.needs.key] = unit.needs
+            second[unit.key] = unit
+    if set(first) & set(second):
+        raise HarnessFault("a run needs a run that itself needs one")
+    return [wave for wave in (list(first.values()), list(second.values())) if wave]

@@ -1,0 +1,193 @@
+"""One run in the clean room, from its unit to its record; a run that has a record is never done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.attempt.participant import WORKSPACE
+from harness.cleanroom.sandbox import Collect, Completed, Job, Limits, Mount, Sandbox
+from harness.errors import HarnessFault
+from harness.paper.claims import Scalar
+from harness.paper.schema import Experiment, RunLimits
+from harness.record.store import Record, Store, land, read, write, write_text
+from harness.rerun.outputs import problems_of
+from harness.rerun.plan import Unit
+
+Status = Literal["completed", "crashed", "killed", "unusable", "fault"]
+RUN, OUT, NEEDS = "/reproof/run", "/reproof/out", "/reproof/needs"
+_LOG_TAIL = 4000
+
+
+class Spent(Record):
+    """What a run used, as the clean room metered it."""
+
+    cpu: float
+    """Seconds."""
+    wall: float
+    """Seconds."""
+    memory: int
+    """Peak, in bytes."""
+    exact: bool
+    """Whether a cgroup of its own metered it."""
+
+
+class RunRecord(Record):
+    """What one run was, what came out, and what it used."""
+
+    key: str
+    experiment: str
+    parameters: dict[str, Scalar]
+    instance: str
+    """Digest."""
+    seed: int
+    replicate: int
+    tree: str
+    status: Status
+    """`unusable`: it ended well, but its outputs are not as declared; `fault`: ours, never scored."""
+    exit: int | None
+    killed_by: str | None
+    problems: list[str]
+    """Why it does not count, a sentence each."""
+    spent: Spent
+    log_tail: str
+    outputs: dict[str, str]
+    """SHA-256 of each declared file that came out."""
+    started: datetime
+    trusted_isolation: bool
+    """Whether it ran with every property of isolation."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether its outputs may be measured."""
+        return self.status == "completed"
+
+
+def execute(unit: Unit, experiment: Experiment, *, store: Store, sandbox: Sandbox, cancel: threading.Event) -> RunRecord:
+    """Do a unit of work unless its record exists, and keep what came out.
+
+    Returns:
+        The record; one of status `fault` is not kept, so that the run is tried again next time.
+
+    Raises:
+        HarnessFault: The unit needs a run that was not done before.
+    """
+    folder = store.run(unit.key)
+    kept = known(unit, store)
+    if kept is not None:
+        return kept
+    with store.staging() as staging:
+        completed, started = _run(unit, experiment, store, sandbox, staging, cancel)
+        record = _record(unit, experiment, staging / "outputs", completed, started, sandbox)
+        if record.status == "fault":
+            return record
+        write_text(staging / "log.txt", completed.log)
+        write(staging / "run.json", record)
+        shutil.rmtree(staging / "input")
+        if not land(staging, folder):
+            return read(folder / "run.json", RunRecord)
+    return record
+
+
+def known(unit: Unit, store: Store) -> RunRecord | None:
+    """The unit's record, if it was done before."""
+    path = store.run(unit.key) / "run.json"
+    return read(path, RunRecord) if path.exists() else None
+
+
+def _run(
+    unit: Unit, experiment: Experiment, store: Store, sandbox: Sandbox, staging: Path, cancel: threading.Event
+) -> tuple[Completed, datetime]:
+    inputs, outputs = staging / "input", staging / "outputs"
+    inputs.mkdir()
+    outputs.mkdir()
+    write_text(inputs / "RUN.json", json.dumps(contract(unit, experiment)))
+    unit.instance.write_arrays(inputs)
+    job = Job(
+        command=("python", "-m", "reproduction", f"{RUN}/RUN.json", f"{OUT}/"),
+        mounts=(Mount(source=store.trees / unit.tree, target=WORKSPACE), Mount(source=inputs, target=RUN), *_needed(unit, store)),
+        environment={},
+        limits=sandbox_limits(unit.limits),
+        cwd=WORKSPACE,
+        collect=Collect(directory=OUT, files=tuple(o.file for o in experiment.outputs.values()), into=outputs),
+        hidden=(),
+    )
+    started = datetime.now(UTC)
+    return sandbox.run(job, cancel=cancel), started
+
+
+def contract(unit: Unit, experiment: Experiment) -> dict[str, Any]:
+    """The content of RUN.json."""
+    content = {
+        "experiment": unit.experiment,
+        "parameters": unit.parameters,
+        "seed": unit.seed,
+        "instance": unit.instance.as_sent(),
+        "limits": {"cpu": unit.limits.cpu, "memory": unit.limits.memory, "disk": unit.limits.disk},
+    }
+    return {**content, "needs": {experiment.needs: f"{NEEDS}/{experiment.needs}"}} if experiment.needs else content
+
+
+def sandbox_limits(limits: RunLimits) -> Limits:
+    """The clean room's limits for a run's."""
+    return Limits(
+        cpu=limits.cpu, wall=limits.wall, memory=limits.memory, processes=limits.processes, disk=limits.disk
+    )
+
+
+def _needed(unit: Unit, store: Store) -> Iterator[Mount]:
+    if unit.needs is None:
+        return
+    outputs = store.run(unit.needs.key) / "outputs"
+    if not outputs.is_dir():
+        raise HarnessFault("a run was started before the run it needs", where=unit.label, expected=unit.needs.label)
+    yield Mount(source=outputs, target=f"{NEEDS}/{unit.needs.experiment}")
+
+
+def _record(
+    unit: Unit, experiment: Experiment, outputs: Path, completed: Completed, started: datetime, sandbox: Sandbox
+) -> RunRecord:
+    status, problems = _judge(unit, experiment, outputs, completed)
+    usage = completed.usage
+    return RunRecord(
+        key=unit.key, experiment=unit.experiment, parameters=unit.parameters, instance=unit.instance.digest,
+        seed=unit.seed, replicate=unit.replicate, tree=unit.tree, status=status, exit=completed.exit,
+        killed_by=completed.killed_by, problems=problems,
+        spent=Spent(cpu=usage.cpu, wall=usage.wall, memory=usage.memory, exact=usage.exact),
+        log_tail=completed.log[-_LOG_TAIL:], outputs=_digests(outputs), started=started,
+        trusted_isolation=sandbox.description().isolated,
+    )  # fmt: skip
+
+
+def _judge(unit: Unit, experiment: Experiment, outputs: Path, completed: Completed) -> tuple[Status, list[str]]:
+    limits = unit.limits
+    if completed.killed_by == "wall" and completed.usage.cpu < limits.cpu / 2:
+        return "fault", [f"stopped after {limits.wall:g} s of wall time with {completed.usage.cpu:.3g} s of CPU used"]
+    if completed.killed_by is not None:
+        return "killed", [_killed(completed.killed_by, limits, completed)]
+    if completed.exit != 0:
+        last = next((line for line in reversed(completed.log.splitlines()) if line.strip()), "no output")
+        return "crashed", [f"ended with exit code {completed.exit}; the last line of its log: {last[:300]}"]
+    refused = [f"{name}: {problem}" for name, problem in completed.collected.items() if problem != "ok"]
+    problems = problems_of(outputs, experiment)
+    return ("unusable", [*problems, *refused]) if problems else ("completed", [])
+
+
+def _killed(by: str, limits: RunLimits, completed: Completed) -> str:
+    said = {
+        "cpu": f"it used more than its {limits.cpu:g} s of CPU time",
+        "wall": f"it took more than {limits.wall:g} s of wall time",
+        "memory": f"it used more than its {limits.memory / 2**20:.0f} MiB of memory",
+        "disk": f"it wrote more than its {limits.disk / 2**20:.0f} MiB",
+    }
+    return f"killed: {said.get(by, by)} (CPU {completed.usage.cpu:.2f} s, wall {completed.usage.wall:.2f} s)"
+
+
+def _digests(outputs: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(outputs.iterdir())}

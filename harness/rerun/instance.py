@@ -1,0 +1,126 @@
+"""Instances: the data an experiment is run on, pinned in paper.yaml or drawn for one attempt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import PaperError, RecordError
+from harness.paper.claims import InstanceSet
+from harness.paper.load import Paper
+from harness.record.store import canonical, write_text
+from harness.paper.plugin import load_plugin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """One instance: JSON values, and arrays that travel as `.npy` files beside RUN.json."""
+
+    experiment: str
+    which: InstanceSet
+    index: int
+    values: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content; two instances of one content are the same."""
+        digest = hashlib.sha256(canonical(self.values))
+        for name, array in sorted(self.arrays.items()):
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def label(self) -> str:
+        """`pinned 1`, `held_out 2`: for people, from 1."""
+        return f"{self.which} {self.index + 1}"
+
+    def as_seen(self) -> dict[str, Any]:
+        """What metrics receive: values and arrays together."""
+        return {**self.values, **self.arrays}
+
+    def as_sent(self) -> dict[str, Any]:
+        """What RUN.json says; an array stands as `{"npy": file}`."""
+        return {**self.values, **{name: {"npy": f"{name}.npy"} for name in self.arrays}}
+
+    def write_arrays(self, folder: Path) -> None:
+        """Lay the arrays into a folder."""
+        for name, array in self.arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def pinned(paper: Paper, experiment: str) -> list[Instance]:
+    """The pinned instances of an experiment."""
+    return [
+        Instance(experiment=experiment, which="pinned", index=index, values=values, arrays={})
+        for index, values in enumerate(paper.spec.instances_of(experiment).pinned)
+    ]
+
+
+def draw(paper: Paper, experiment: str, entropy: int) -> list[Instance]:
+    """Draw an experiment's held-out instances with the paper's private generator.
+
+    Args:
+        paper: The paper, with its private folder.
+        experiment: The experiment whose own instances are drawn.
+        entropy: Fresh for each attempt.
+
+    Raises:
+        PaperError: The generator fails or returns something that cannot travel.
+    """
+    count = paper.spec.instances_of(experiment).count("held_out")
+    if count == 0:
+        return []
+    file = paper.private_file("instances.py")
+    generator = load_plugin(file)
+    name = int.from_bytes(hashlib.sha256(experiment.encode()).digest()[:8], "big")
+    rng = np.random.default_rng([entropy, name])
+    return [_drawn(generator, file, experiment, index, rng) for index in range(count)]
+
+
+def _drawn(generator: Any, file: Path, experiment: str, index: int, rng: np.random.Generator) -> Instance:
+    try:
+        drawn = generator.draw(experiment, rng)
+        arrays = {key: value for key, value in drawn.items() if isinstance(value, np.ndarray)}
+        values = json.loads(canonical({key: value for key, value in drawn.items() if key not in arrays}))
+    except Exception as error:
+        raise PaperError(
+            f"the generator of held-out instances failed for {experiment}", where=file,
+            expected="draw(experiment, rng) -> dict of JSON values and arrays", got=f"{type(error).__name__}: {error}",
+        ) from error
+    return Instance(experiment=experiment, which="held_out", index=index, values=values, arrays=arrays)
+
+
+def save(instance: Instance, folder: Path) -> None:
+    """Keep an instance as a folder of JSON and arrays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    instance.write_arrays(folder)
+    content = {"values": instance.values, "arrays": sorted(instance.arrays), "digest": instance.digest}
+    write_text(folder / "instance.json", json.dumps(content))
+
+
+def restore(folder: Path, experiment: str, which: InstanceSet, index: int) -> Instance:
+    """Read a kept instance back.
+
+    Raises:
+        RecordError: It is missing or not what was kept.
+    """
+    try:
+        content = json.loads((folder / "instance.json").read_text())
+        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in content["arrays"]}
+        instance = Instance(
+            experiment=experiment, which=which, index=index, values=content["values"], arrays=arrays
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise RecordError("this held-out instance cannot be read back", where=folder, got=error) from None
+    if instance.digest != content["digest"]:
+        raise RecordError("this held-out instance was changed", where=folder, expected=content["digest"])
+    return instance

@@ -1,0 +1,155 @@
+"""Outputs of untrusted code: checked against what was declared before anything is computed from them."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from harness.errors import OutputError
+from harness.paper.schema import ArchiveOutput, Array, ArrayOutput, Experiment, JsonOutput, Output
+
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,),
+}  # fmt: skip
+
+
+def load_outputs(folder: Path, experiment: Experiment) -> dict[str, Any]:
+    """All declared outputs of a run.
+
+    Returns:
+        Arrays for `.npy`, dictionaries of arrays for `.npz`, objects for `.json`.
+
+    Raises:
+        OutputError: The first output that is not as declared.
+    """
+    largest = experiment.limits.disk
+    return {name: load_output(folder, name, output, largest=largest) for name, output in experiment.outputs.items()}
+
+
+def problems_of(folder: Path, experiment: Experiment) -> list[str]:
+    """Everything that is wrong with a run's outputs, a sentence each."""
+    found = []
+    for name, output in experiment.outputs.items():
+        try:
+            load_output(folder, name, output, largest=experiment.limits.disk)
+        except OutputError as error:
+            found.append(str(error))
+    return found
+
+
+def load_output(folder: Path, name: str, output: Output, *, largest: int) -> Any:
+    """One declared output, checked.
+
+    Args:
+        folder: Where the collected files lie.
+        name: The output's name, for messages.
+        output: Its declaration.
+        largest: Bytes an output may have, inflated.
+
+    Raises:
+        OutputError: It is missing, or not of the declared type, shape or range.
+    """
+    path = folder / output.file
+    if not path.is_file() or path.is_symlink():
+        raise OutputError(
+            f"output {name} is missing", expected=f"the file {output.file} in OUT/", got="no such regular file",
+            remedy="every declared output must be written by `python -m reproduction RUN.json OUT/`",
+        )
+    try:
+        if isinstance(output, ArrayOutput):
+            with path.open("rb") as file:
+                return _array(file, name, output, min(path.stat().st_size, largest))
+        if isinstance(output, ArchiveOutput):
+            return _archive(path, name, output, largest)
+        return _object(path, name, output)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, RecursionError, MemoryError, SyntaxError) as error:
+        raise OutputError(f"output {name} cannot be read", where=output.file, got=f"{type(error).__name__}: {error}") from None
+
+
+def _array(file: IO[bytes], name: str, declared: Array, size: int) -> NDArray[Any]:
+    """Read an array whose header is believed only after dtype, shape and length agree."""
+    dtype, shape, fortran = _header(file, name)
+    wanted = np.dtype(declared.dtype)
+    if dtype != wanted:
+        raise OutputError(f"output {name} has the wrong dtype", expected=wanted, got=dtype, remedy=_hint(dtype))
+    if not _fits(shape, declared.shape):
+        raise OutputError(f"output {name} has the wrong shape", expected=_shape(declared.shape), got=_shape(shape))
+    count = math.prod(shape)
+    if count * wanted.itemsize > size:
+        raise OutputError(f"output {name} is cut short", expected=f"{count} values", got=f"a file of {size} bytes")
+    data = file.read(count * wanted.itemsize)
+    array = np.frombuffer(data, dtype=wanted, count=count).reshape(shape, order="F" if fortran else "C")
+    if declared.finite and wanted.kind == "f" and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise OutputError(f"output {name} is not finite", expected="finite numbers", got=f"{array[where]} at {where}")
+    return array
+
+
+def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        shape, fortran, dtype = npy.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, fortran, dtype = npy.read_array_header_2_0(file)
+    else:
+        raise OutputError(f"output {name} has an unknown version of the npy format", expected="1.0 or 2.0", got=version)
+    if dtype.hasobject:
+        raise OutputError(f"output {name} holds Python objects", expected="plain numbers", got="a pickle", remedy="pickles are never opened; save a numeric array")
+    if any(extent < 0 for extent in shape):
+        raise OutputError(f"output {name} has a negative extent", got=_shape(shape))
+    return dtype, shape, fortran
+
+
+def _hint(dtype: np.dtype[Any]) -> str | None:
+    return "save it in native little-endian byte order" if dtype.byteorder == ">" else None
+
+
+def _fits(shape: tuple[int, ...], declared: list[Any]) -> bool:
+    return len(shape) == len(declared) and all(want in ("any", have) for have, want in zip(shape, declared, strict=True))
+
+
+def _shape(shape: list[Any] | tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))})"
+
+
+def _archive(path: Path, name: str, output: ArchiveOutput, largest: int) -> dict[str, NDArray[Any]]:
+    """Read declared members only, each inflated to the declared shape or the limit at most."""
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        for member, declared in output.arrays.items():
+            try:
+                info = archive.getinfo(f"{member}.npy")
+            except KeyError:
+                raise OutputError(f"output {name} lacks an array", where=output.file, expected=member) from None
+            with archive.open(info) as file:
+                arrays[member] = _array(file, f"{name}.{member}", declared, min(info.file_size, largest))
+    return arrays
+
+
+def _object(path: Path, name: str, output: JsonOutput) -> Mapping[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise OutputError(f"output {name} is not an object", where=output.file, got=type(value).__name__)
+    for key, kind in output.keys.items():
+        if key not in value:
+            raise OutputError(f"output {name} lacks a key", where=output.file, expected=key)
+        _check_value(value[key], f"{name}.{key}", kind, finite=output.finite)
+    return {key: value[key] for key in output.keys}
+
+
+def _check_value(value: Any, name: str, kind: str, *, finite: bool) -> None:
+    if not isinstance(value, _JSON_TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
+        raise OutputError(f"output {name} has the wrong type", expected=kind, got=type(value).__name__)
+    if isinstance(value, list):
+        for item in value:
+            _check_value(item, name, "list" if isinstance(item, list) else "float", finite=finite)
+    if finite and isinstance(value, float) and not math.isfinite(value):
+        raise OutputError(f"output {name} is not finite", expected="a finite number", got=value)

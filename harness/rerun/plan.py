@@ -1,0 +1,231 @@
+"""What is to be run for one attempt: seeds, held-out instances and the units of work, fixed before the first run."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import RecordError
+from harness.paper.claims import InstanceSet, Scalar, needs_reference, selections
+from harness.paper.consistency import needed_cases
+from harness.paper.load import Paper
+from harness.paper.schema import Experiment, RunLimits
+from harness.record.store import Record, canonical, read, write
+from harness.rerun.instance import Instance, draw, pinned, restore, save
+
+Author = Literal["submission", "reference"]
+_LARGEST_SEED = 2**32
+
+
+class Plan(Record):
+    """Seeds and held-out instances of one attempt. Private until the attempt is final."""
+
+    paper: str
+    entropy: str
+    """128 fresh bits, in hexadecimal; the replicates are chosen from them."""
+    seeds: list[int]
+    """One a slot, shared by all experiments."""
+    reference_seeds: list[int]
+    held_out: dict[str, list[str]]
+    """Digest of each held-out instance, by experiment."""
+
+    @property
+    def public_digest(self) -> str:
+        """What may be shown before the attempt is final: it commits to the plan and gives nothing away."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+def make_plan(paper: Paper, folder: Path) -> Plan:
+    """Draw a plan from fresh entropy and keep it; a plan that was kept is the plan.
+
+    Args:
+        paper: The paper, with its private generator.
+        folder: Where the plan and its instances are kept.
+    """
+    if (folder / "plan.json").exists():
+        return read(folder / "plan.json", Plan)
+    entropy = secrets.token_hex(16)
+    drawn = {name: draw(paper, name, int(entropy, 16)) for name, spec in paper.spec.experiments.items() if spec.instances}
+    for instances in drawn.values():
+        for instance in instances:
+            save(instance, folder / _place(instance.experiment, instance.index))
+    plan = Plan(
+        paper=paper.id,
+        entropy=entropy,
+        seeds=[secrets.randbelow(_LARGEST_SEED) for _ in range(paper.spec.seeds.looks[-1])],
+        reference_seeds=[secrets.randbelow(_LARGEST_SEED) for _ in range(paper.spec.seeds.reference)],
+        held_out={name: [instance.digest for instance in instances] for name, instances in drawn.items()},
+    )
+    write(folder / "plan.json", plan)
+    return plan
+
+
+def _place(experiment: str, index: int) -> str:
+    return f"{experiment}-{index}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unit:
+    """One run to be done: small enough to send anywhere, and named by its content."""
+
+    author: Author
+    experiment: str
+    parameters: dict[str, Scalar]
+    instance: Instance
+    slot: int
+    """From 1."""
+    seed: int
+    replicate: int
+    """0, or 1 for the run that repeats a slot."""
+    tree: str
+    """Git tree of the submission, or of the reference."""
+    limits: RunLimits
+    circumstances: str
+    """Digest of runtime and isolation."""
+    needs: Unit | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of all that decides the outcome."""
+        return hashlib.sha256(canonical(self._content())).hexdigest()
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "tree": self.tree,
+            "experiment": self.experiment,
+            "parameters": self.parameters,
+            "instance": self.instance.digest,
+            "seed": self.seed,
+            "replicate": self.replicate,
+            "limits": self.limits.model_dump(),
+            "circumstances": self.circumstances,
+            "needs": self.needs.key if self.needs else None,
+        }
+
+    @property
+    def label(self) -> str:
+        """The unit for people."""
+        case = " ".join(f"{key}={value}" for key, value in self.parameters.items())
+        repeat = " again" if self.replicate else ""
+        return f"{self.experiment} {case} {self.instance.label} slot {self.slot}{repeat}".replace("  ", " ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """Turns a plan into units of work."""
+
+    paper: Paper
+    plan: Plan
+    folder: Path
+    """Where the plan's instances are kept."""
+    circumstances: str
+
+    @cached_property
+    def instances(self) -> dict[str, list[Instance]]:
+        """The instances of every experiment, pinned ones first.
+
+        Raises:
+            RecordError: A kept instance is not the one of the plan.
+        """
+        spec = self.paper.spec
+        own = {name: self._own(name) for name, experiment in spec.experiments.items() if experiment.instances}
+        needed = {name: experiment.needs for name, experiment in spec.experiments.items()}
+        return {name: own[name] if name in own else own[str(needed[name])] for name in spec.experiments}
+
+    def _own(self, experiment: str) -> list[Instance]:
+        digests = self.plan.held_out.get(experiment, [])
+        kept = [
+            restore(self.folder / _place(experiment, index), experiment, "held_out", index)
+            for index in range(len(digests))
+        ]
+        if [instance.digest for instance in kept] != digests:
+            raise RecordError("a held-out instance is not the one of the plan", where=self.folder / experiment)
+        return pinned(self.paper, experiment) + kept
+
+    def submission(self, tree: str, slots: int) -> list[Unit]:
+        """All units of a submission up to a number of filled slots, with the replicates."""
+        units = [
+            unit
+            for name, experiment in self.paper.spec.experiments.items()
+            for case in experiment.cases
+            for instance in self.instances[name]
+            for unit in self._slots(tree, name, case, instance, range(1, slots + 1))
+        ]
+        return units + [self._replicate(tree, name) for name in self.paper.spec.experiments]
+
+    def reference(self, tree: str) -> list[Unit]:
+        """The units by which the reference answers held-out instances, and the inputs of probes."""
+        slots = range(1, len(self.plan.reference_seeds) + 1)
+        return [
+            unit
+            for name, case, which in self._asked()
+            for instance in self.instances[name]
+            if instance.which == which
+            for unit in self._slots(tree, name, case, instance, slots, author="reference")
+        ]
+
+    def _asked(self) -> Iterator[tuple[str, dict[str, Scalar], InstanceSet]]:
+        seen = set()
+        for _, leaf in self.paper.spec.leaves():
+            for selection in selections(leaf) if needs_reference(leaf) else []:
+                case = self.paper.spec.experiments[selection.experiment].cases_of(selection)[0]
+                asked = (selection.experiment, canonical(case), selection.instance)
+                if asked not in seen:
+                    seen.add(asked)
+                    yield selection.experiment, case, selection.instance
+
+    def _slots(
+        self, tree: str, name: str, case: dict[str, Scalar], instance: Instance, slots: Iterable[int],
+        *, author: Author = "submission",
+    ) -> Iterator[Unit]:
+        once = self.paper.spec.experiments[name].is_deterministic(case)
+        for slot in slots:
+            if slot == 1 or not once:
+                yield self._unit(tree, name, case, instance, slot, author=author)
+
+    def _unit(
+        self, tree: str, name: str, case: dict[str, Scalar], instance: Instance, slot: int,
+        *, author: Author = "submission", replicate: int = 0,
+    ) -> Unit:
+        experiment = self.paper.spec.experiments[name]
+        return Unit(
+            author=author, experiment=name, parameters=case, instance=instance, slot=slot,
+            seed=self._seed(experiment, case, slot, author), replicate=replicate, tree=tree,
+            limits=experiment.limits, circumstances=self.circumstances,
+            needs=self._needed(tree, experiment, case, instance, slot, author),
+        )  # fmt: skip
+
+    def _seed(self, experiment: Experiment, case: dict[str, Scalar], slot: int, author: Author) -> int:
+        """Deterministic cases take seed 0, so that they are never computed twice."""
+        if experiment.is_deterministic(case):
+            return 0
+        return (self.plan.seeds if author == "submission" else self.plan.reference_seeds)[slot - 1]
+
+    def _needed(
+        self, tree: str, experiment: Experiment, case: dict[str, Scalar], instance: Instance, slot: int, author: Author
+    ) -> Unit | None:
+        if experiment.needs is None:
+            return None
+        needed = self.paper.spec.experiments[experiment.needs]
+        match = needed_cases(needed, case)[0]
+        same = instance if experiment.instances is None else self._matching(experiment.needs, instance)
+        return self._unit(tree, experiment.needs, match, same, slot, author=author)
+
+    def _matching(self, experiment: str, instance: Instance) -> Instance:
+        """The needed experiment's instance of the same set and place, its first one where there are fewer."""
+        same = [other for other in self.instances[experiment] if other.which == instance.which]
+        candidates = same or self.instances[experiment]
+        return candidates[min(instance.index, len(candidates) - 1)]
+
+    def _replicate(self, tree: str, name: str) -> Unit:
+        """The repeated first slot of one case and instance, which nobody can know beforehand."""
+        experiment = self.paper.spec.experiments[name]
+        draw = int.from_bytes(hashlib.sha256(f"{self.plan.entropy} {name}".encode()).digest()[:8], "big")
+        choices = [(case, instance) for case in experiment.cases for instance in self.instances[name]]
+        case, instance = choices[draw % len(choices)]
+        return self._unit(tree, name, case, instance, 1, replicate=1)

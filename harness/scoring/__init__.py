@@ -1,0 +1,1 @@
+"""How faithful a reproduction is: the statistics, the graded rubric, and their explanation."""

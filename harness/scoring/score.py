@@ -1,0 +1,271 @@
+"""The score of an attempt: the graded rubric, its interval, the verdict and every reason for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.paper.claims import provenance_of, selections
+from harness.paper.load import Paper
+from harness.record.store import Record, Store
+from harness.rerun.execute import RunRecord
+from harness.rerun.measure import Measurement
+from harness.rerun.plan import Unit
+from harness.scoring.evidence import Evidence, gather
+from harness.scoring.explain import explain, interval_of, measured_of, settles, target_of
+from harness.scoring.finding import VERDICTS, FloatArray, Verdict
+from harness.scoring.integrity import Gate, perturbation, seed_invariance
+from harness.scoring.judge import Judged, judge, samples_of, sheet, slots_of, without_slot
+from harness.scoring.probes import probe_evidence
+from harness.scoring.total import Interval, coverage, jackknife, jackknife_rows, total
+
+PASS_MARK = 0.80
+"""tau: PASS needs the one-sided lower bound at or above it, FAIL the upper bound below it."""
+Outcome = Literal["PASS", "FAIL", "UNDECIDED"]
+_LOST = (VERDICTS.index(Verdict.FAILED), VERDICTS.index(Verdict.MISSING))
+
+
+class Worth(Record):
+    """The score with its uncertainty."""
+
+    value: float
+    """In [0, 1]: the weighted mean of the leaves."""
+    low: float
+    """Two-sided 95 % interval over the seed slots."""
+    high: float
+    coverage: float
+    """Share of the weight that could be judged; below 1 after a fault of ours."""
+    lower: float
+    """One-sided 95 % bound that PASS is decided by."""
+    upper: float
+    """One-sided 95 % bound that FAIL is decided by."""
+
+
+class ClaimScore(Record):
+    """One leaf of the graded rubric, explained."""
+
+    id: str
+    kind: str
+    statement: str
+    path: list[str]
+    """The groups of the rubric above it."""
+    weight: float
+    """Share of the whole."""
+    core: bool
+    verdict: Verdict
+    score: float
+    measured: float | None
+    target: float | None
+    margin: float | None
+    low: float | None
+    """95 % interval of the measured value."""
+    high: float | None
+    seeds: int
+    instance: str
+    trust: str
+    provenance: str
+    explanation: str
+    settles: str | None
+    """What would settle an inconclusive claim."""
+
+
+class Spending(Record):
+    """What something used."""
+
+    cpu: float
+    """Seconds."""
+    wall: float
+    """Seconds."""
+    runs: int
+    exact: bool
+    """Whether all of it was metered by a cgroup."""
+
+
+class Score(Record):
+    """What is known of an attempt's faithfulness."""
+
+    attempt: str
+    paper: str
+    paper_version: str
+    participant: dict[str, str]
+    """`kind` and `name`."""
+    commit: str
+    verdict: Outcome
+    reasons: list[str]
+    """Why the verdict is what it is."""
+    score: Worth
+    claims: list[ClaimScore]
+    integrity: list[Gate]
+    usage: dict[str, Spending]
+    """`attempt`: the participant's; `rerun`: ours, of the submission; `reference`: ours, of the reference."""
+    slots: int
+    """Seed slots filled."""
+    isolation: str
+    """Backend and waivers of the clean room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """Everything the verdict is computed from."""
+
+    judged: list[Judged]
+    gates: list[Gate]
+    interval: Interval
+    coverage: float
+    isolated: bool
+
+    @property
+    def slots(self) -> int:
+        """Filled seed slots; 1 where everything is deterministic."""
+        return max((slots_of(leaf.evidence) for leaf in self.judged), default=0) or 1
+
+    @property
+    def depends_on_seeds(self) -> bool:
+        """Whether more slots could change anything."""
+        return any(slots_of(leaf.evidence) for leaf in self.judged)
+
+    @property
+    def weights(self) -> FloatArray:
+        """Share of the whole of each leaf."""
+        return np.array([leaf.weight for leaf in self.judged])
+
+    @property
+    def valid(self) -> npt.NDArray[np.bool_]:
+        """Which leaves are not our fault."""
+        return np.array([leaf.verdict is not Verdict.INVALID for leaf in self.judged])
+
+
+def grade(
+    paper: Paper,
+    measurements: Iterable[Measurement],
+    units: Sequence[Unit],
+    records: Mapping[str, RunRecord],
+    store: Store,
+) -> Graded:
+    """Judge every leaf, close the gates, and put an interval around the whole.
+
+    Args:
+        paper: The paper.
+        measurements: Of submission and reference, up to the slots that are filled.
+        units: The units behind them, replicates included.
+        records: Their records by key.
+        store: Where the outputs lie.
+    """
+    evidence = gather(paper, measurements, probe_evidence(paper, units, records, store))
+    judged = [leaf for item in evidence for leaf in judge(item)]
+    gates = [seed_invariance(paper, units, records, store), perturbation(judged)]
+    interval, covered = _interval(judged)
+    isolated = all(records[unit.key].trusted_isolation for unit in units)
+    return Graded(judged=judged, gates=gates, interval=interval, coverage=covered, isolated=isolated)
+
+
+def _interval(judged: list[Judged]) -> tuple[Interval, float]:
+    weights = np.array([leaf.weight for leaf in judged])
+    valid = np.array([leaf.verdict is not Verdict.INVALID for leaf in judged])
+    value = float(total([leaf.score for leaf in judged], weights, valid=valid))
+    sampled = sampled_leaves(judged)
+    slots = min((slots_of(evidence) for evidence in sampled.values()), default=1)
+    if slots < 2:
+        return jackknife([value], value, stochastic=bool(sampled)), coverage(weights, valid)
+    rest = {
+        # After a fault of ours one leaf may have more slots than another, whose surplus is not deleted.
+        name: {side: values[:slots] for side, values in without_slot(evidence, samples_of(evidence)).items()}
+        for name, evidence in sampled.items()
+    }
+    totals = total(sheet(judged, rest, (slots,)).score.T, weights, valid=valid)
+    return jackknife(totals, value), coverage(weights, valid)
+
+
+def sampled_leaves(judged: Sequence[Judged]) -> dict[str, Evidence]:
+    """The evidence of the leaves that depend on the seed, by the leaf's name in the rubric."""
+    return {leaf.evidence.share.leaf: leaf.evidence for leaf in judged if slots_of(leaf.evidence)}
+
+
+def outcome_rows(
+    graded: Graded, scores: FloatArray, verdicts: npt.NDArray[np.int8], rest: FloatArray
+) -> npt.NDArray[np.str_]:
+    """The verdict for many sets of samples at once, the gates as they stand.
+
+    Args:
+        graded: The leaves, their weights and the gates.
+        scores: Shape [leaves, rows].
+        verdicts: Shape [leaves, rows], codes into VERDICTS.
+        rest: The scores with each slot deleted in turn, shape [leaves, rows, slots].
+
+    Returns:
+        PASS, FAIL or UNDECIDED; shape [rows].
+    """
+    value = total(scores.T, graded.weights, valid=graded.valid)
+    bounds = jackknife_rows(total(np.moveaxis(rest, 0, -1), graded.weights, valid=graded.valid), value)
+    core = np.array([leaf.core for leaf in graded.judged])
+    lost = np.isin(verdicts[core], _LOST).any(axis=0) | _denied(graded)
+    passed = (bounds.lower >= PASS_MARK) & ~lost & (graded.coverage >= 1.0) & graded.isolated
+    return np.where(passed, "PASS", np.where(lost | (bounds.upper < PASS_MARK), "FAIL", "UNDECIDED"))
+
+
+def _denied(graded: Graded) -> bool:
+    return any(gate.fired and gate.denies_pass for gate in graded.gates)
+
+
+def verdict_of(graded: Graded) -> tuple[Outcome, list[str]]:
+    """The verdict, and every reason for it in words."""
+    lost = [leaf for leaf in graded.judged if leaf.core and leaf.verdict in (Verdict.FAILED, Verdict.MISSING)]
+    reasons = [f"the core leaf {leaf.id} is {leaf.verdict}" for leaf in lost]
+    reasons += [
+        f"gate {gate.gate} ({gate.name}): {gate.detail}" for gate in graded.gates if gate.fired and gate.denies_pass
+    ]
+    if reasons:
+        return "FAIL", reasons
+    interval = graded.interval
+    if interval.upper < PASS_MARK:
+        return "FAIL", [f"the score's upper bound {interval.upper:.3f} lies below {PASS_MARK:.2f}"]
+    if graded.coverage < 1.0:
+        reasons.append(f"only {graded.coverage:.0%} of the weight could be judged, by a fault of ours: rerun it")
+    if not graded.isolated:
+        reasons.append("not every run was isolated, and what was not isolated can never PASS")
+    if interval.lower < PASS_MARK:
+        reasons.append(f"the score's lower bound {interval.lower:.3f} lies below {PASS_MARK:.2f}, its upper bound does not")
+    if reasons:
+        return "UNDECIDED", reasons
+    return "PASS", [f"the score's lower bound {interval.lower:.3f} reaches {PASS_MARK:.2f}, and no core leaf is lost"]
+
+
+def claim_scores(graded: Graded) -> list[ClaimScore]:
+    """Every leaf of the graded rubric, with its explanation."""
+    return [_claim_score(leaf) for leaf in graded.judged]
+
+
+def _claim_score(leaf: Judged) -> ClaimScore:
+    claim, evidence, finding = leaf.evidence.leaf, leaf.evidence, leaf.finding
+    low, high = interval_of(leaf)
+    return ClaimScore(
+        id=leaf.id, kind=getattr(claim, "kind", "probe"), statement=claim.statement, path=list(evidence.share.path),
+        weight=leaf.weight, core=leaf.core, verdict=leaf.verdict, score=leaf.score, measured=measured_of(leaf),
+        target=target_of(leaf), margin=finding.margin if finding else None, low=low, high=high, seeds=_seeds(evidence), instance=selections(claim)[0].instance,
+        trust=evidence.trust, provenance=provenance_of(claim), explanation=explain(leaf), settles=settles(leaf),
+    )  # fmt: skip
+
+
+def _seeds(evidence: Evidence) -> int:
+    return slots_of(evidence) or int(evidence.problem is None)
+
+
+def worth(graded: Graded) -> Worth:
+    """The score with its uncertainty, as it is kept."""
+    interval = graded.interval
+    return Worth(
+        value=interval.value, low=interval.low, high=interval.high, coverage=graded.coverage,
+        lower=interval.lower, upper=interval.upper,
+    )  # fmt: skip
+
+
+def spending(records: Iterable[RunRecord]) -> Spending:
+    """What some runs used together."""
+    spent = [record.spent for record in records]
+    return Spending(
+        cpu=sum(s.cpu for s in spent), wall=sum(s.wall for s in spent), runs=len(spent), exact=all(s.exact for s in spent)
+    )

@@ -1,0 +1,1 @@
+"""Whether a paper's folder is itself fair."""
