@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.attempt.participant import WORKSPACE, Assignment, Outcome
 from harness.cleanroom.sandbox import Job, Limits, Mount
 from harness.errors import ConfigError
+from harness.paper.load import find_papers
 from harness.paper.quantities import show_seconds
 
 MEMORY, PROCESSES = 8 * 2**30, 512
@@ -35,6 +36,7 @@ def work(assignment: Assignment) -> Outcome:
         ConfigError: The configuration does not say what to run.
     """
     options = _options(assignment)
+    _apart(options.mounts, assignment.workspace)
     words = shlex.split(options.run) if isinstance(options.run, str) else options.run
     left = max(assignment.deadline - time.time(), 1.0)
     assignment.tell(f"working: {shlex.join(words)}, at most {show_seconds(left)}")
@@ -48,6 +50,7 @@ def work(assignment: Assignment) -> Outcome:
             environment={**options.environment, **_told(assignment)},
             limits=_limits(assignment, left),
             cwd=WORKSPACE,
+            hidden=tuple(folder / "private" for folder in find_papers().values()) + (assignment.paper.private,),
         )
     )
     ended = done.killed_by or ("done" if done.exit == 0 else "failed")
@@ -63,6 +66,16 @@ def _options(assignment: Assignment) -> Options:
         first = error.errors()[0]
         where = f"participant.{'.'.join(map(str, first['loc']))}"
         raise ConfigError("this does not fit", where=where, expected=first["msg"], got=repr(first["input"])) from None
+
+
+def _apart(mounts: list[Path], workspace: Path) -> None:
+    """Refuse to show the program the records of attempts, its own among them."""
+    for path in mounts:
+        if workspace.resolve().is_relative_to(path.resolve()):
+            raise ConfigError(
+                "this folder holds the records of attempts", where="participant.mounts", got=path,
+                remedy="mount a folder beside them, or keep the records elsewhere: results=FOLDER",
+            )  # fmt: skip
 
 
 def _told(assignment: Assignment) -> dict[str, str]:

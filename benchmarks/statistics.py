@@ -1,4 +1,4 @@
-"""The statistics against rliable 1.2.0: same estimates, same intervals on the same index stream, and how much faster.
+"""The statistics against rliable 1.2.0: same estimates, the same intervals on the same indices, and the speed.
 
 Run `python benchmarks/statistics.py [--json] [--peer-python PYTHON]`. Without `--peer-python` the peer is installed
 once, by pip, into a virtual environment in the cache folder: it needs pandas < 3, the harness does not.
@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder: it would shadow the standard library
+sys.path.pop(0)  # this folder, where this file would shadow the standard library's statistics
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from harness.scoring.aggregates import iqm, mean, median, optimality_gap, performance_profile
 from harness.scoring.bootstrap import improvement_interval, interval, paired_resamples, resamples
@@ -73,8 +74,13 @@ def main() -> int:
     scores = _scores()
     peer = _run_peer(options, scores)
     rows = [
-        _row("iqm", peer, _ours_aggregate(scores, iqm, options.repetitions), _same_aggregate(scores, iqm, peer["iqm"])),
-        _row("improvement", peer, _ours_improvement(scores, options.repetitions), _same_improvement(scores, peer["improvement"])),
+        _row("iqm", peer, _ours_iqm(scores, options.repetitions), _same_aggregate(scores, iqm, peer["iqm"])),
+        _row(
+            "improvement",
+            peer,
+            _ours_improvement(scores, options.repetitions),
+            _same_improvement(scores, peer["improvement"]),
+        ),
         _row("profile", peer, _ours_profile(scores, options.profiles), _same_profile(scores, peer["profile"])),
     ]
     others = {
@@ -143,12 +149,12 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def _ours_aggregate(scores: np.ndarray[Any, Any], aggregate: Callable[..., Any], repetitions: int) -> tuple[float, float, int]:
+def _ours_iqm(scores: np.ndarray[Any, Any], repetitions: int) -> tuple[float, float, int]:
     rng = np.random.Generator(np.random.PCG64(SEED))
 
     def work() -> None:
         for matrix in scores:
-            interval(matrix, aggregate, indices=resamples((RUNS, TASKS), repetitions=repetitions, rng=rng))
+            interval(matrix, iqm, indices=resamples((RUNS, TASKS), repetitions=repetitions, rng=rng))
 
     return *_timed(work), repetitions
 
@@ -241,14 +247,14 @@ def _table(report: dict[str, Any]) -> str:
     lines = [
         f"{report['setting']}; peer {report['peer']}; {machine['cpu']}, {machine['cores']} cores, "
         f"Python {machine['python']}, numpy {machine['numpy']}; peak memory {report['peak_memory_mib']:.0f} MiB",
-        f"{'':12} {'ours CPU':>10} {'reps':>7} {'peer CPU':>10} {'reps':>7} {'faster':>8} {'goal':>6} {'differs by':>11}",
+        f"{'':12} {'ours CPU':>10} {'reps':>7} {'peer CPU':>10} {'reps':>7} {'faster':>8} {'goal':>6} {'differs':>9}",
     ]
     lines += [
         f"{r['name']:12} {r['ours_cpu_s']:>8.2f} s {r['ours_repetitions']:>7} {r['peer_cpu_s']:>8.2f} s "
-        f"{r['peer_repetitions']:>7} {r['measured']:>7.0f}x {r['goal'] or '-':>6} {r['largest_difference']:>11.1e}"
+        f"{r['peer_repetitions']:>7} {r['measured']:>7.0f}x {r['goal'] or '-':>6} {r['largest_difference']:>9.1e}"
         for r in report["rows"]
     ]
-    lines.append("\"faster\" is CPU time a repetition; \"differs by\": estimates and limits, same index stream")
+    lines.append('"faster" is CPU time a repetition; "differs": estimates and limits, same index stream')
     lines.append(f"mean, median, optimality gap differ by {max(report['largest_difference'].values()):.1e} at most")
     return "\n".join([*lines, "every goal met" if report["ok"] else "A GOAL IS MISSED"])
 

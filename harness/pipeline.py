@@ -11,13 +11,13 @@ from pathlib import Path
 from harness.attempt import ledger
 from harness.attempt.attempt import Attempt, HandedIn, Who, attempt_name
 from harness.attempt.participant import Assignment, Outcome, open_agent
-from harness.attempt.submission import bundle, commit_uncommitted, intake, keep_tree
+from harness.attempt.submission import Saved, Submission, bundle, commit_uncommitted, intake, keep_tree
 from harness.attempt.task import BRIEF, reference_files
 from harness.attempt.workspace import create_workspace
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Sandbox, SandboxSettings
 from harness.config import BudgetSettings, Settings
-from harness.errors import RecordError, ReproofError, unknown
+from harness.errors import SubmissionError, unknown
 from harness.paper.load import Paper, open_paper
 from harness.paper.schema import Budget
 from harness.record.store import Record, Store, private_folder, read, write
@@ -180,10 +180,11 @@ def hand_in(road: Road, outcome: Outcome) -> HandedIn:
     Raises:
         SubmissionError: It is refused, with the reason.
     """
-    quota = road.attempt.budget.disk
-    saved = commit_uncommitted(road.workspace, road.sandbox, quota=quota)
-    made = bundle(road.workspace, road.attempt.start_commit, sandbox=road.sandbox, into=road.folder)
-    taken = intake(made, road.attempt.start_commit, paper=road.paper, store=road.store.root, sandbox=road.sandbox)
+    try:
+        saved, taken = _take_in(road)
+    except SubmissionError as error:
+        road.note("submitted", refused=str(error))
+        raise
     usage = outcome.usage
     handed = HandedIn(
         commit=taken.commit, tree=taken.tree, files=taken.files, bytes=taken.bytes, history=list(taken.history),
@@ -191,9 +192,18 @@ def hand_in(road: Road, outcome: Outcome) -> HandedIn:
         wall=usage.wall if usage else 0.0, exact=usage.exact if usage else True, saved=saved.commit is not None,
     )  # fmt: skip
     write(road.folder / "submission.json", handed)
-    road.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit)
+    road.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
+    if saved.problem:
+        road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
     road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
     return handed
+
+
+def _take_in(road: Road) -> tuple[Saved, Submission]:
+    start = road.attempt.start_commit
+    saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
+    made = bundle(road.workspace, start, sandbox=road.sandbox, into=road.folder)
+    return saved, intake(made, start, paper=road.paper, store=road.store.root, sandbox=road.sandbox)
 
 
 def planner_of(road: Road, circumstances_digest: str) -> Planner:
@@ -215,10 +225,14 @@ def rerun(road: Road) -> Rerun:
     answers = keep_tree(reference_files(road.paper), road.store.root)
     engine = LocalEngine(paper=road.paper, store=road.store, sandbox=road.sandbox, **_workers(road.attempt))
     looks, all_looks = list[Look](), road.paper.spec.seeds.looks
+    measured: dict[tuple[str, str], list[Measurement]] = {}
     for slots in all_looks if road.attempt.slots == "curtailed" else all_looks[-1:]:
         units = [*planner.submission(handed.tree, slots), *planner.reference(answers)]
         records = engine.run(units, road.progress)
-        looks.append(_look(road, units, records, slots))
+        fresh = [unit for unit in units if (unit.author, unit.key) not in measured]
+        measured |= _measured(road, fresh, records)
+        seen = [item for unit in units for item in measured[unit.author, unit.key]]
+        looks.append(_look(road, grade(road.paper, seen, units, records, road.store), slots))
         road.tell(_said(looks[-1], all_looks[-1]))
         if looks[-1].stop:
             break
@@ -235,8 +249,17 @@ def _workers(attempt: Attempt) -> dict[str, int]:
     return {} if attempt.workers is None else {"workers": attempt.workers}
 
 
-def _look(road: Road, units: Sequence[Unit], records: Mapping[str, RunRecord], slots: int) -> Look:
-    graded = _grade(road, units, records)[0]
+def _measured(
+    road: Road, units: Sequence[Unit], records: Mapping[str, RunRecord]
+) -> dict[tuple[str, str], list[Measurement]]:
+    """Measurements by author and run, so that a later look measures only what is new."""
+    found: dict[tuple[str, str], list[Measurement]] = {(unit.author, unit.key): [] for unit in units}
+    for item in measure(road.paper, units, records, road.store):
+        found[item.author, item.run].append(item)
+    return found
+
+
+def _look(road: Road, graded: Graded, slots: int) -> Look:
     now, last = verdict_of(graded)[0], road.paper.spec.seeds.looks[-1]
     if slots == last or not graded.depends_on_seeds:
         return Look(slots=slots, verdict=now, foreseen=None, probability=None, stop=True)
@@ -253,13 +276,6 @@ def _said(look: Look, last: int) -> str:
     return f"{head}{ahead}{', so the rest is not run' if look.stop else ''}"
 
 
-def _grade(
-    road: Road, units: Sequence[Unit], records: Mapping[str, RunRecord]
-) -> tuple[Graded, list[Measurement]]:
-    measurements = measure(road.paper, units, records, road.store)
-    return grade(road.paper, measurements, units, records, road.store), measurements
-
-
 def score(road: Road, *, again: bool = False) -> Score:
     """Runs to score, from the kept outputs alone: nothing is rerun.
 
@@ -272,15 +288,21 @@ def score(road: Road, *, again: bool = False) -> Score:
     """
     done = read(road.folder / "rerun.json", Rerun)
     handed = road.submission()
-    planner = planner_of(road, done.circumstances)
-    units = [*planner.submission(done.tree, done.slots), *planner.reference(done.reference_tree)]
+    units = units_of(road, done)
     records = known_records(units, road.store)
-    graded, measurements = _grade(road, units, records)
+    measurements = measure(road.paper, units, records, road.store)
+    graded = grade(road.paper, measurements, units, records, road.store)
     result = _score(road, handed, done, graded, units, records)
     write(road.folder / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
     write(road.folder / "score.json", result)
     road.note("rescored" if again else "scored", verdict=result.verdict, value=result.score.value, paper_version=road.paper.version)
     return result
+
+
+def units_of(road: Road, done: Rerun) -> list[Unit]:
+    """The units of work behind a rerun, the submission's first."""
+    planner = planner_of(road, done.circumstances)
+    return [*planner.submission(done.tree, done.slots), *planner.reference(done.reference_tree)]
 
 
 def _score(
@@ -300,6 +322,13 @@ def _score(
         usage={"attempt": own, "rerun": by_author["submission"], "reference": by_author["reference"]},
         slots=graded.slots, isolation=done.isolation,
     )  # fmt: skip
+
+
+def ensure_submission(road: Road) -> HandedIn:
+    """What was handed in; after an interruption, what the workspace holds is handed in now."""
+    if (road.folder / "submission.json").exists():
+        return road.submission()
+    return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted"))
 
 
 def attempt(settings: Settings, *, tell: Tell, progress: Progress = silent) -> tuple[Road, Score]:

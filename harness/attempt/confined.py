@@ -91,9 +91,18 @@ def run_git(
     return sandbox.run(job)
 
 
-def refusal(done: Completed, message: str, *, where: object, limits: Limits) -> ReproofError:
-    """Why a script ended otherwise than well: whose fault, and what to do."""
-    if done.killed_by == "cancel" or (done.killed_by == "wall" and done.usage.cpu < limits.cpu / 2):
+def refusal(done: Completed, message: str, *, where: object, limits: Limits, theirs: bool = False) -> ReproofError:
+    """Why a script ended otherwise than well: whose fault, and what to do.
+
+    Args:
+        done: How it ended.
+        message: What could not be done.
+        where: The workspace or bundle.
+        limits: What it was run under.
+        theirs: Whether it ran programs of the participant's, which may have slept.
+    """
+    stalled = done.killed_by == "wall" and not theirs and done.usage.cpu < limits.cpu / 2
+    if done.killed_by == "cancel" or stalled:
         slow = f"{message}: the machine was too slow, or was stopped"
         return HarnessFault(slow, where=where, remedy="try again")
     if done.killed_by:
@@ -102,9 +111,7 @@ def refusal(done: Completed, message: str, *, where: object, limits: Limits) -> 
         return SubmissionError(reason, where=where, got=done.killed_by, remedy=remedy)
     log = done.log.strip()
     if done.exit == _NO_GIT:
-        return SandboxError(
-            "Git is missing in the clean room", where=where, got=log, remedy="install Git in /usr"
-        )
+        return SandboxError("Git is missing in the clean room", where=where, got=log, remedy="install Git in /usr")
     got = log[-500:] or f"exit status {done.exit}"
     return SubmissionError(message, where=where, got=got, remedy=AGAIN)
 

@@ -155,9 +155,7 @@ def read_blobs(data: bytes) -> Iterator[tuple[str, bytes]]:
         at = end + 1 + int(words[2]) + 1
 
 
-def read_files(
-    entries: tuple[Entry, ...], blobs: Mapping[str, bytes], *, tree: str, where: object
-) -> dict[str, File]:
+def read_files(entries: tuple[Entry, ...], blobs: Mapping[str, bytes], *, tree: str, where: object) -> dict[str, File]:
     """The files of a tree, proved to be that tree's by its name.
 
     Raises:

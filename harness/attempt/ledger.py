@@ -85,10 +85,10 @@ def append(path: Path, kind: Kind, data: Mapping[str, Any], *, now: str) -> Even
     with _locked(path) as descriptor:
         size = _set_torn_aside(descriptor, path)
         last = _last(descriptor, size, path)
-        event = _event(
-            path, number=last.number + 1 if last else 0, time=now, kind=kind, data=dict(data), after=last
-        )
+        event = _event(path, number=last.number + 1 if last else 0, time=now, kind=kind, data=dict(data), after=last)
         _write(descriptor, event.line + b"\n")
+        if last is None:
+            _sync_folder(path.parent)
     return event
 
 
@@ -102,9 +102,7 @@ def read(path: Path) -> tuple[Event, ...]:
         RecordError: A line is damaged, missing or out of place.
     """
     if not path.exists():
-        raise RecordError(
-            "there is no ledger here", where=path, remedy="an attempt begins with `reproof start`"
-        )
+        raise RecordError("there is no ledger here", where=path, remedy="an attempt begins with `reproof start`")
     with _locked(path) as descriptor:
         size = _set_torn_aside(descriptor, path)
         lines = _pread(descriptor, size, 0).split(b"\n")[:-1]
@@ -113,17 +111,13 @@ def read(path: Path) -> tuple[Event, ...]:
     for number, line in enumerate(lines):
         event = _parsed(line, path, number + 1)
         if (event.number, event.previous) != (number, previous):
-            raise _damaged(
-                path, number + 1, "the chain is broken: a line before it was changed, removed or added"
-            )
+            raise _damaged(path, number + 1, "the chain is broken: a line before it was changed, removed or added")
         events.append(event)
         previous = _digest(line)
     return tuple(events)
 
 
-def _event(
-    path: Path, *, number: int, time: str, kind: Kind, data: dict[str, Any], after: Event | None
-) -> Event:
+def _event(path: Path, *, number: int, time: str, kind: Kind, data: dict[str, Any], after: Event | None) -> Event:
     previous = after.digest if after else NOTHING
     try:
         event = Event(number=number, time=time, kind=kind, data=data, previous=previous)
@@ -214,6 +208,15 @@ def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
     os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name as durable as its content."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _digest(line: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Submissions: a participant's commits out of their workspace and into our store; Git meets them in the sandbox.
+"""Submissions: a participant's commits out of a workspace and into our store; Git meets them in the sandbox.
 
 Nothing Git reports from there is believed: every byte that is stored is hashed again, up to the tree's name.
 """
@@ -79,6 +79,8 @@ class Saved:
     """The new commit; None where nothing was left uncommitted."""
     log: str
     """What Git said, for instance of files that could not be added."""
+    problem: str | None = None
+    """Why nothing could be committed, through no fault of ours; the last commit stands as it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ class Submission:
     bytes: int
     """Of all files together."""
     history: tuple[tuple[str, int], ...]
-    """Commits after the start commit, oldest first, with the seconds since 1970 that they state themselves."""
+    """Commits after the start commit, oldest first, with the seconds since 1970 that they state."""
 
 
 def commit_uncommitted(
@@ -103,22 +105,28 @@ def commit_uncommitted(
     """Commit everything in a participant's workspace onto HEAD, from inside the sandbox.
 
     Args:
-        workspace: The work tree; it is writable for the job, and its filters may run in there.
+        workspace: The work tree; it is writable for the job, and its filters may run there.
         sandbox: Where Git meets the workspace.
         limits: What the job may use.
         quota: Bytes that the workspace may hold.
 
+    Returns:
+        The new commit, or why there is none; what the participant's own repository spoils is no error here.
+
     Raises:
-        SubmissionError: Git could not commit; the last commit stands as it was.
+        HarnessFault: The machine stalled or failed.
+        SandboxError: Git is missing in the clean room.
     """
-    mount = Mount(source=workspace, target="/work", writable=True, quota=quota)
+    mount = Mount(source=workspace.resolve(), target="/work", writable=True, quota=quota)
     with tempfile.TemporaryDirectory(prefix="reproof-save-") as scratch:
         into, work = Path(scratch), limits.work
-        done = run_git(
-            sandbox, SAVE, "/work", UNCOMMITTED, mounts=(mount,), files=("commit",), into=into, limits=work
-        )
+        done = run_git(sandbox, SAVE, "/work", UNCOMMITTED, mounts=(mount,), files=("commit",), into=into, limits=work)
         if done.exit != 0:
-            raise refusal(done, "uncommitted work could not be committed", where=workspace, limits=work)
+            message = "uncommitted work could not be committed"
+            error = refusal(done, message, where=workspace, limits=limits.work, theirs=True)
+            if isinstance(error, SubmissionError):
+                return Saved(commit=None, log=done.log, problem=str(error))
+            raise error
         names = hashes(done, "commit", into=into, where=workspace)
         return Saved(commit=names[0] if names else None, log=done.log)
 
@@ -141,7 +149,7 @@ def bundle(
     Raises:
         SubmissionError: There is no commit, it does not descend from the start commit, or it is too large.
     """
-    mounts, files = (Mount(source=workspace, target="/work"),), ("head", BUNDLE_FILE)
+    mounts, files = (Mount(source=workspace.resolve(), target="/work"),), ("head", BUNDLE_FILE)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=into) as scratch:
         out, work = Path(scratch), limits.work
         done = run_git(sandbox, BUNDLE, "/work", base, mounts=mounts, files=files, into=out, limits=work)
@@ -206,8 +214,29 @@ def intake(
 
 
 def keep_tree(files: Files, store: Path) -> str:
-    """Lay out a tree of our own (the reference) as submissions are, and return its name."""
-    return _stored(files, store, commit="", history=()).tree
+    """Lay files, a submission's or our own, out in `store/trees/<tree>/`, all or nothing.
+
+    A tree that is there already is used again.
+
+    Returns:
+        The tree's name.
+
+    Raises:
+        RecordError: What is there already is damaged.
+    """
+    tree, _ = snapshot(files)
+    folder = store / "trees" / tree
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
+            _lay_out(Path(scratch, tree), folder, files)
+    if not _intact(folder, files):
+        raise RecordError(
+            "the stored files are not those of the tree",
+            where=folder,
+            remedy="remove this folder, and what needs it will make it again",
+        )
+    return tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,9 +266,7 @@ def _unpack(bundle: Path, base: str, objects: Objects, *, sandbox: Sandbox, limi
         head = hashes(done, "head", into=out, where=bundle)
         if len(head) != 2:
             message = "Git left no whole answer"
-            raise SubmissionError(
-                message, where=bundle, expected="a commit and a tree", got=head, remedy=AGAIN
-            )
+            raise SubmissionError(message, where=bundle, expected="a commit and a tree", got=head, remedy=AGAIN)
         texts = {name: collected(done, name, into=out, where=bundle).read_bytes() for name in ACCOUNT[1:]}
     return _Account(commit=head[0], tree=head[1], **texts)
 
@@ -270,21 +297,16 @@ def _check_bundle(path: Path, limits: IntakeLimits) -> None:
 
 
 def _stored(files: Files, store: Path, *, commit: str, history: tuple[tuple[str, int], ...]) -> Submission:
-    """Lay files out under their tree's name, all or nothing."""
-    tree, _ = snapshot(files)
-    folder = store / "trees" / tree
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.exists():
-        with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
-            _lay_out(Path(scratch, tree), folder, files)
-    if not _intact(folder, files):
-        raise RecordError(
-            "the stored files are not those of the tree",
-            where=folder,
-            remedy="remove this folder and take the submission in again",
-        )
+    tree = keep_tree(files, store)
     total = sum(len(file.data) for file in files.values())
-    return Submission(commit=commit, tree=tree, folder=folder, files=len(files), bytes=total, history=history)
+    return Submission(
+        commit=commit,
+        tree=tree,
+        folder=store / "trees" / tree,
+        files=len(files),
+        bytes=total,
+        history=history,
+    )
 
 
 def _lay_out(scratch: Path, folder: Path, files: Files) -> None:

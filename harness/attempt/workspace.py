@@ -39,9 +39,7 @@ def create_workspace(paper: Paper, folder: Path) -> str:
     """
     start, objects = agreed_start(paper)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            "a workspace needs a new folder", where=folder, remedy="name one that does not exist yet"
-        )
+        raise UsageError("a workspace needs a new folder", where=folder, remedy="name one that does not exist yet")
     folder.mkdir(parents=True, exist_ok=True)
     write_files(folder, start_files(paper))
     lay_repository(folder / ".git", objects, head=start, bare=False)

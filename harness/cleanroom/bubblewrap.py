@@ -8,6 +8,7 @@ import os
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from harness.cleanroom import hierarchy, layout, seccomp
@@ -109,8 +110,7 @@ class Bubblewrap:
             watch = Watch(
                 child,
                 meter=meter,
-                limits=job.limits,
-                room=job.limits.memory,
+                limits=replace(job.limits, processes=job.limits.processes + _OWN_PROCESSES),
                 pipes={log_end: log.feed, files_end: receiver.feed},
                 quotas=_quotas(job, meter),
                 cancel=cancel,
@@ -221,7 +221,7 @@ def _few(job: Job, *, enforced: bool) -> str:
     version = tuple(int(part) for part in os.uname().release.split(".")[:2] if part.isdigit())
     if enforced or os.geteuid() == 0 or version < (5, 14):
         return ""
-    most = job.limits.processes + _OWN_PROCESSES
+    most = job.limits.processes + _OWN_PROCESSES  # one more than is allowed, for the watcher to see
     return f"ulimit -u {most} 2>/dev/null || ulimit -p {most} 2>/dev/null;"  # bash's letter, dash's letter
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def arguments(job: Job, *, waive: frozenset[str] = frozenset()) -> list[str]:
         words += ["--size", _bytes(job.limits.disk), "--tmpfs", job.collect.directory]
     # /proc too: a harness run as root shares its uid with the job, and the kernel lets that uid write /proc/sys
     words += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"]
-    words += ["--chdir", job.cwd]
+    words += ["--chdir", job.folder]
     for name, value in environment(job).items():
         words += ["--setenv", name, value]
     return words
@@ -70,7 +71,8 @@ def _bytes(size: int) -> str:
     return str(max(size, 4096))  # tmpfs takes 0 for "no limit"
 
 
-def _foundation() -> list[Path]:
+@functools.cache
+def _foundation() -> tuple[Path, ...]:
     """The Python installation and its virtual environment, wherever links on the way to them lead."""
     found = [Path(sys.base_prefix), Path(sys.prefix)]
     link = Path(sys.executable)
@@ -79,7 +81,7 @@ def _foundation() -> list[Path]:
         found.append(link.parent.parent)
     found += [path.resolve() for path in found]
     fresh = dict.fromkeys(path for path in found if path.is_absolute() and not path.is_relative_to("/usr"))
-    return sorted(path for path in fresh if path != Path("/"))
+    return tuple(sorted(path for path in fresh if path != Path("/")))
 
 
 def _masks(job: Job, shown: list[tuple[Path, str]]) -> list[str]:

@@ -121,7 +121,7 @@ class ProcMeter:
         todo += _marked(self._mark) if self._mark is not None else []
         found: dict[int, int | None] = {}
         while todo and len(found) <= self._enough:
-            pid = todo.pop()
+            pid = todo.pop(0)  # the oldest first: a PID namespace is gone when its first process is
             if pid not in found:
                 found[pid] = started(pid)
                 todo += _children_of(pid)

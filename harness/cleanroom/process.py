@@ -64,7 +64,6 @@ class Process:
                 child,
                 meter=meter,
                 limits=job.limits,
-                room=job.limits.memory,
                 pipes={log_end: log.feed, sign_end: receiver.feed},
                 quotas=real.quotas(meter),
                 cancel=cancel,
@@ -111,7 +110,7 @@ class _Real:
 
     def cwd(self) -> Path:
         """The working folder; /tmp is the job's own."""
-        return self.scratch if self._job.cwd == "/tmp" else Path(self.text(self._job.cwd))
+        return self.scratch if self._job.folder == "/tmp" else Path(self.text(self._job.folder))
 
     def quotas(self, meter: Meter) -> list[TreeQuota]:
         """A watch on every folder the job is meant to write into."""

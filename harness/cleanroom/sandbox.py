@@ -97,8 +97,8 @@ class Job:
     """Parents before what lies inside them; a later mount covers an earlier one."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """The only variables the command sees beside PATH, HOME, USER, LANG, TMPDIR and OMP_NUM_THREADS=1."""
-    cwd: str = "/tmp"
-    """Working folder inside the sandbox."""
+    cwd: str | None = None
+    """Working folder inside the sandbox; None: /work if something is mounted there, else /tmp."""
     collect: Collect | None = None
     hidden: tuple[Path, ...] = ()
     """Host paths that must not be readable inside, even where a mount would show them."""
@@ -107,6 +107,13 @@ class Job:
         """Refuse an empty command."""
         if not self.command or "\0" in "".join(self.command):
             raise ConfigError("command", where="job", expected="at least one word", got=self.command)
+
+    @property
+    def folder(self) -> str:
+        """The working folder, with its default filled in."""
+        if self.cwd is not None:
+            return self.cwd
+        return "/work" if any(mount.target == "/work" for mount in self.mounts) else "/tmp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,6 @@ class Watch:
         *,
         meter: Meter,
         limits: Limits,
-        room: int,
         pipes: Mapping[int, Callable[[bytes], bool]],
         quotas: Sequence[TreeQuota],
         cancel: threading.Event | None,
@@ -52,14 +51,13 @@ class Watch:
         Args:
             child: started, its ends of the pipes closed on our side.
             meter: counts and kills the whole tree.
-            limits: of the job.
-            room: bytes of memory that are enforced here if the meter's kernel does not.
+            limits: of the job; memory and processes are looked at only where the meter's kernel does not keep them.
             pipes: ends to be read, each with who takes what arrives and says whether more is wanted; closed here.
             quotas: of writable folders.
             cancel: set by another thread to end the job.
             began: `time.monotonic()` at the start.
         """
-        self._child, self._meter, self._limits, self._room = child, meter, limits, room
+        self._child, self._meter, self._limits = child, meter, limits
         self._pipes = dict(pipes)
         self._quotas, self._cancel, self._began = quotas, cancel, began
         self._poll = select.poll()
@@ -133,7 +131,7 @@ class Watch:
             return "cancel"
         if not self._meter.enforces and (reading.processes or 0) > self._limits.processes:
             return "processes"
-        if reading.out_of_memory or (not self._meter.enforces and reading.memory > self._room):
+        if reading.out_of_memory or (not self._meter.enforces and reading.memory > self._limits.memory):
             return "memory"
         if reading.cpu > self._limits.cpu:
             return "cpu"

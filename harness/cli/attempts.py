@@ -34,6 +34,11 @@ def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
       reproof attempt paper=tree_search participant=reference
       reproof attempt paper=tree_search participant=mutation participant.name=NAME --json
     """
+    run_attempts(overrides, as_json=as_json)
+
+
+def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
+    """Make the attempts that some overrides ask for, and print their scores."""
     from harness.cli.terminal import Teller, print_json
     from harness.config import compose
     from harness.pipeline import hand_out
@@ -51,7 +56,8 @@ def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
 
 
 def _go_on(road: Road, options: dict[str, Any], tracking: Any) -> Score:
-    from harness.pipeline import hand_in, rerun, score, track, work
+    from harness.pipeline import hand_in, rerun, score, work
+    from harness.report.mirror import track
 
     try:
         hand_in(road, work(road, options))
@@ -65,7 +71,7 @@ def _go_on(road: Road, options: dict[str, Any], tracking: Any) -> Score:
 
 
 def _show(road: Road, result: Score, uri: str | None) -> None:
-    from harness.pipeline import where_to_look
+    from harness.report.kept import where_to_look
     from harness.report.table import print_score
 
     print_score(result)
@@ -92,8 +98,9 @@ def rerun(name: str, results: Path, private_path: Path | None, as_json: bool) ->
       reproof rerun 20261122-101500-tree_search-reference-a1b2
     """
     from harness.cli.terminal import Teller, print_json
-    from harness.pipeline import ensure_submission, score, track
+    from harness.pipeline import ensure_submission, score
     from harness.pipeline import rerun as run_again
+    from harness.report.mirror import track
 
     with Teller() as teller:
         road = _resume(name, results, private_path, teller)
@@ -156,7 +163,7 @@ def report(name: str, results: Path, as_json: bool) -> None:
       reproof report 20261122-101500-tree_search-reference-a1b2
     """
     from harness.cli.terminal import print_json
-    from harness.pipeline import kept_score
+    from harness.report.kept import kept_score
     from harness.report.table import print_score
 
     result = kept_score(name, results)
@@ -174,7 +181,7 @@ def attempts(results: Path, as_json: bool) -> None:
       reproof attempts --results results
     """
     from harness.cli.terminal import print_json
-    from harness.pipeline import list_attempts
+    from harness.report.kept import list_attempts
 
     rows = list_attempts(results)
     if as_json:
@@ -198,7 +205,7 @@ def track(name: str, uri: str | None, results: Path) -> None:
       reproof track 20261122-101500-tree_search-reference-a1b2 --uri http://127.0.0.1:5000
     """
     from harness.cli.terminal import Teller
-    from harness.pipeline import track as mirror
+    from harness.report.mirror import track as mirror
 
     with Teller() as teller:
         mirror(_resume(name, results, None, teller), uri=uri)

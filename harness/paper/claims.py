@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 InstanceSet = Literal["pinned", "held_out"]
 Scalar = bool | int | float | str
@@ -84,11 +84,21 @@ class RelativeMargin(Entry):
     relative: float = Field(gt=0)
 
 
+def _margin_form(value: Any) -> str:
+    return "relative" if isinstance(value, dict | RelativeMargin) else "absolute"
+
+
+Margin = Annotated[
+    Annotated[float, Field(gt=0), Tag("absolute")] | Annotated[RelativeMargin, Tag("relative")],
+    Discriminator(_margin_form),
+]
+
+
 class FromReference(Entry):
     """The reference's own samples on the same held-out instance stand where the paper's would."""
 
     reference: Literal[True]
-    margin: float | RelativeMargin
+    margin: Margin
 
 
 class ExactValue(Entry):
@@ -126,6 +136,24 @@ class PublishedCurve(Entry):
         return self
 
 
+def _origin(value: Any) -> str:
+    """Which kind of target a mapping is meant as, so that an error speaks of that kind alone."""
+    answered = "reference" in value if isinstance(value, dict) else hasattr(value, "reference")
+    return "answered" if answered else "stated"
+
+
+_WhoAnswers = Discriminator(_origin)
+NumberTarget = Annotated[
+    Annotated[Published, Tag("stated")] | Annotated[FromReference, Tag("answered")], _WhoAnswers
+]
+ExactTarget = Annotated[
+    Annotated[ExactValue, Tag("stated")] | Annotated[ExactFromReference, Tag("answered")], _WhoAnswers
+]
+CurveTarget = Annotated[
+    Annotated[PublishedCurve, Tag("stated")] | Annotated[FromReference, Tag("answered")], _WhoAnswers
+]
+
+
 class _Leaf(Entry):
     statement: str = Field(min_length=10)
     """The claim as a full sentence that a participant understands."""
@@ -149,7 +177,7 @@ class NumericClaim(_Claim):
 
     kind: Literal["numeric"]
     of: Selection
-    target: Published | FromReference
+    target: NumberTarget
 
 
 class ExponentClaim(_Claim):
@@ -157,7 +185,7 @@ class ExponentClaim(_Claim):
 
     kind: Literal["exponent"]
     of: Selection
-    target: Published | FromReference
+    target: NumberTarget
 
 
 class ExactClaim(_Claim):
@@ -165,7 +193,7 @@ class ExactClaim(_Claim):
 
     kind: Literal["exact"]
     of: Selection
-    target: ExactValue | ExactFromReference
+    target: ExactTarget
 
 
 class CurveClaim(_Claim):
@@ -173,7 +201,7 @@ class CurveClaim(_Claim):
 
     kind: Literal["curve"]
     of: Selection
-    target: PublishedCurve | FromReference
+    target: CurveTarget
 
 
 class OrderingClaim(_Claim):

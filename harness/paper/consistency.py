@@ -90,9 +90,9 @@ def _leaf(spec: PaperSpec, name: str, leaf: Claim | Probe) -> Iterator[Problem]:
     yield from unfit
     if unfit:
         return
-    if needs_reference(leaf) and not all(selection.instance == "held_out" for selection in selections(leaf)):
-        if not isinstance(leaf, Probe):
-            yield Problem(path=(*at, "target"), message="only a held-out instance is answered by the reference")
+    held_out = all(selection.instance == "held_out" for selection in selections(leaf))
+    if not isinstance(leaf, Probe) and needs_reference(leaf) and not held_out:
+        yield Problem(path=(*at, "target"), message="only a held-out instance is answered by the reference")
     if isinstance(leaf, Probe):
         yield from _probe(spec, at, leaf)
     else:
@@ -113,7 +113,10 @@ def _selection(spec: PaperSpec, at: Path, selection: Selection) -> Iterator[Prob
 
 
 def _probe(spec: PaperSpec, at: Path, probe: Probe) -> Iterator[Problem]:
-    outputs = spec.experiments[probe.of.experiment].outputs
+    experiment = spec.experiments[probe.of.experiment]
+    if not experiment.is_deterministic(experiment.cases_of(probe.of)[0]):
+        yield Problem(path=(*at, "of"), message="a probe compares output by output, so its case must be deterministic")
+    outputs = experiment.outputs
     for name in probe.compare:
         if name not in outputs:
             yield Problem(path=(*at, "compare", name), message=f"expected an output ({', '.join(outputs)}), got {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -141,12 +141,9 @@ def parse(source: Source) -> PaperSpec:
     return spec
 
 
-_KINDS = {"numeric", "exact", "ordering", "curve", "exponent", "threshold"}
-
-
 def _sentence(source: Source, error: dict[str, Any]) -> str:
     """One pydantic error as `file:line path: expected ..., got ...`."""
-    where = tuple(part for part in error["loc"] if not _is_union_member(source, error["loc"], part))
+    where = tuple(_real(source.value, error["loc"], added=error["type"] == "missing"))
     expected = _EXPECTED.get(error["type"], error["msg"].removeprefix("Value error, "))
     got = "" if error["type"] == "missing" else f", got {_short(error['input'])}"
     return f"{source.place(where)}: {expected}{got}"
@@ -164,11 +161,22 @@ _EXPECTED = {
 }
 
 
-def _is_union_member(source: Source, loc: tuple[str | int, ...], part: str | int) -> bool:
-    """Whether a part of pydantic's location is the name of a model or a tag, not a key of the file."""
-    if not isinstance(part, str):
-        return False
-    return part[:1].isupper() or part in _KINDS or "[" in part
+def _real(value: Any, loc: tuple[str | int, ...], *, added: bool) -> Iterator[str | int]:
+    """The parts of pydantic's location that stand in the file; the others name members of a union.
+
+    Args:
+        value: The parsed file.
+        loc: Where pydantic found fault.
+        added: Whether the last part is a key that is not there and should be.
+    """
+    for place, part in enumerate(loc, start=1):
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        elif not (added and place == len(loc)):
+            continue
+        yield part
 
 
 def _short(value: object) -> str:

@@ -82,9 +82,7 @@ def _problems(paper: Paper, mutations: tuple[Mutation, ...]) -> Iterator[tuple[W
                 (index, "name"),
                 f"expected a name of its own, got {mutation.name!r} {names[mutation.name]} times",
             )
-        if not any(
-            (folder / mutation.file).is_file() for folder in (paper.private / REFERENCE, paper.starter)
-        ):
+        if not any((folder / mutation.file).is_file() for folder in (paper.private / REFERENCE, paper.starter)):
             yield (index, "file"), f"expected a file of the reference, got {mutation.file!r}"
         for place, leaf in enumerate(mutation.fails):
             if leaf not in core:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.paper.claims import Claim, Entry, InstanceSet, Probe, Scalar, Selection
 from harness.paper.quantities import Bytes, Seconds
@@ -15,7 +16,6 @@ from harness.paper.rubric import Group, Share, shares
 WALL_OVER_CPU = 5.0
 """Wall time guards a run at this many times its CPU limit, and decides nothing by itself."""
 _IDENTIFIER = r"^[a-z][a-z0-9_]*$"
-_FILE = r"^[A-Za-z0-9_]+\.(npy|npz|json)$"
 
 
 class Award(Entry):
@@ -64,7 +64,17 @@ class JsonOutput(Entry):
     finite: bool = True
 
 
-Output = ArrayOutput | ArchiveOutput | JsonOutput
+def _suffix(value: Any) -> str:
+    """The form of an output, told from its file's name, so that an error speaks of that form alone."""
+    file = value.get("file") if isinstance(value, dict) else getattr(value, "file", None)
+    suffix = str(file).rpartition(".")[2]
+    return suffix if suffix in ("npz", "json") else "npy"
+
+
+Output = Annotated[
+    Annotated[ArrayOutput, Tag("npy")] | Annotated[ArchiveOutput, Tag("npz")] | Annotated[JsonOutput, Tag("json")],
+    Discriminator(_suffix),
+]
 
 
 class RunLimits(Entry):
@@ -197,8 +207,6 @@ class PaperSpec(Entry):
     @field_validator("experiments", "metrics", "claims", "probes", "rubric")
     @classmethod
     def _identifiers(cls, value: dict[str, Any]) -> dict[str, Any]:
-        import re
-
         for name in value:
             if not re.match(_IDENTIFIER, name):
                 raise ValueError(f"names are lower case with underscores, got {name!r}")

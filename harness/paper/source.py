@@ -13,8 +13,8 @@ import yaml
 from harness.errors import PaperError
 
 Where = tuple[str | int, ...]
-LARGEST_FILE = 2**20
-"""Bytes; a config is not a data set."""
+LARGEST_FILE, MOST_NODES = 2**20, 200_000
+"""Characters, and keys and values with every alias written out; a config is not a data set."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -71,7 +71,7 @@ def _parse(path: Path, text: str) -> Source:
         node = loader.get_single_node()
         if node is None:
             raise PaperError("this file is empty", where=path)
-        lines = dict(_lines(path, node, ()))
+        lines = dict(_bounded(path, _lines(path, node, ())))
         return Source(path=path, value=loader.construct_document(node), lines=lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -81,6 +81,14 @@ def _parse(path: Path, text: str) -> Source:
         raise PaperError("this is not YAML", where=path, got=error) from None
     finally:
         loader.dispose()
+
+
+def _bounded(path: Path, lines: Iterator[tuple[Where, int]]) -> Iterator[tuple[Where, int]]:
+    """Stop at a file whose aliases would unfold without end, before anything is made of them."""
+    for count, line in enumerate(lines):
+        if count > MOST_NODES:
+            raise PaperError("this file unfolds to too much", where=path, expected=f"at most {MOST_NODES} keys and values")
+        yield line
 
 
 def _lines(path: Path, node: yaml.Node, at: Where) -> Iterator[tuple[Where, int]]:

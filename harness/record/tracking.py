@@ -66,15 +66,19 @@ class Mirror:
             HarnessFault: The store cannot be reached.
         """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from mlflow import MlflowClient
 
-        self._artifacts = None if uri else (store.root / "mlflow" / "artifacts").resolve()
+        # A server keeps artifacts where it was told to; beside a bare database they would land in the current folder.
+        self._artifacts = None if uri and uri.startswith("http") else (store.root / "mlflow" / "artifacts").resolve()
         if self._artifacts:
             private_folder(self._artifacts)
-        self._prefix, self._lock = prefix, FileLock(store.lock("mlflow"))
-        with _faults(uri), self._lock:
+        self._store, self._prefix = store, prefix
+        # Four processes that together create a fresh database break each other's migrations.
+        self._first = FileLock(store.lock("mlflow"))
+        with _faults(uri), self._first:
             self._client = MlflowClient(tracking_uri=uri or default_uri(store))
             self._client.search_experiments(max_results=1)
 
@@ -87,8 +91,9 @@ class Mirror:
         Raises:
             HarnessFault: The store failed; the records are whole, and mirroring can be repeated.
         """
-        with _faults(self._client.tracking_uri), self._lock:
-            experiment = self._experiment(paper)
+        with _faults(self._client.tracking_uri), FileLock(self._store.lock(f"mlflow-{attempt}")):
+            with self._first:
+                experiment = self._experiment(paper)
             parent_id = self._parent(experiment, attempt, parent)
             present = self._present(experiment, parent_id)
             for child in children:

@@ -38,31 +38,31 @@ def score_table(score: Score) -> RenderableType:
 
 def _head(score: Score) -> Iterator[RenderableType]:
     who = f"{score.participant['name']} ({score.participant['kind']})"
+    legend = "core: nothing passes without it; then verdict, score in [0, 1], share of the whole"
     yield Text(f"\n{score.paper} · {plain(who)} · commit {score.commit[:12]} · attempt {score.attempt}", style="bold")
+    yield Text(legend, style="dim")
 
 
 def _leaves(score: Score) -> Iterator[RenderableType]:
     for path, leaves in groupby(score.claims, key=lambda leaf: leaf.path):
         yield Text("\n" + " › ".join(path).replace("_", " "), style="bold")
-        table = Table(box=None, padding=(0, 1, 0, 0), show_header=False, expand=True)
-        table.add_column(width=1)
-        table.add_column(ratio=1, overflow="fold")
-        table.add_column(width=12)
-        table.add_column(width=5, justify="right")
-        table.add_column(width=7, justify="right")
         for leaf in leaves:
-            _add(table, leaf)
-        yield Padding(table, (0, 0, 0, 1))
+            yield _line(leaf)
+            why = plain(leaf.explanation) + (f" To settle it: {leaf.settles}." if leaf.settles else "")
+            yield Padding(Text(why, style="dim"), (0, 0, 0, 4))
 
 
-def _add(table: Table, leaf: ClaimScore) -> None:
+def _line(leaf: ClaimScore) -> Table:
+    """Name, verdict, score and weight of a leaf, in columns that line up across groups."""
     sign, colour = _LOOK[leaf.verdict]
     name = Text(leaf.id, style="bold") + Text(" core" if leaf.core else "", style="dim")
+    table = Table.grid(padding=(0, 1), expand=True)
+    for width, ratio in ((3, None), (None, 1), (12, None), (4, None), (6, None)):
+        table.add_column(width=width, ratio=ratio, justify="right" if width in (4, 6) else "left")
     table.add_row(
-        Text(sign, style=colour), name, Text(leaf.verdict, style=colour), f"{leaf.score:.2f}", f"{leaf.weight:.1%}"
+        Text(f"  {sign}", style=colour), name, Text(leaf.verdict, style=colour), f"{leaf.score:.2f}", f"{leaf.weight:.1%}"
     )
-    why = plain(leaf.explanation) + (f" To settle it: {leaf.settles}." if leaf.settles else "")
-    table.add_row("", Text(why, style="dim"), "", "", "")
+    return table
 
 
 def _gates(score: Score) -> Iterator[RenderableType]:

@@ -85,9 +85,8 @@ class LocalEngine:
         needed = done[unit.needs.key] if unit.needs is not None else None
         if needed is not None and not needed.usable:
             return _unrun(unit, needed.status, f"{needed.experiment}, which it needs, {needed.status}")
-        experiment = self.paper.spec.experiments[unit.experiment]
         for _ in range(TRIES):
-            record = execute(unit, experiment, store=self.store, sandbox=self.sandbox, cancel=cancel)
+            record = execute(unit, self.paper, store=self.store, sandbox=self.sandbox, cancel=cancel)
             if record.status != "fault" or cancel.is_set():
                 break
         return record

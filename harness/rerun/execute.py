@@ -15,6 +15,7 @@ from harness.attempt.participant import WORKSPACE
 from harness.cleanroom.sandbox import Collect, Completed, Job, Limits, Mount, Sandbox
 from harness.errors import HarnessFault
 from harness.paper.claims import Scalar
+from harness.paper.load import Paper
 from harness.paper.schema import Experiment, RunLimits
 from harness.record.store import Record, Store, land, read, write, write_text
 from harness.rerun.outputs import problems_of
@@ -69,8 +70,15 @@ class RunRecord(Record):
         return self.status == "completed"
 
 
-def execute(unit: Unit, experiment: Experiment, *, store: Store, sandbox: Sandbox, cancel: threading.Event) -> RunRecord:
+def execute(unit: Unit, paper: Paper, *, store: Store, sandbox: Sandbox, cancel: threading.Event) -> RunRecord:
     """Do a unit of work unless its record exists, and keep what came out.
+
+    Args:
+        unit: The work.
+        paper: What it belongs to; its private folder stays hidden, wherever the clean room's mounts may reach.
+        store: Where submissions lie and records go.
+        sandbox: The clean room.
+        cancel: Once set, the run is ended and leaves no record.
 
     Returns:
         The record; one of status `fault` is not kept, so that the run is tried again next time.
@@ -78,12 +86,13 @@ def execute(unit: Unit, experiment: Experiment, *, store: Store, sandbox: Sandbo
     Raises:
         HarnessFault: The unit needs a run that was not done before.
     """
-    folder = store.run(unit.key)
+    folder, experiment = store.run(unit.key), paper.spec.experiments[unit.experiment]
     kept = known(unit, store)
     if kept is not None:
         return kept
     with store.staging() as staging:
-        completed, started = _run(unit, experiment, store, sandbox, staging, cancel)
+        started = datetime.now(UTC)
+        completed = sandbox.run(_job(unit, paper, store, staging), cancel=cancel)
         record = _record(unit, experiment, staging / "outputs", completed, started, sandbox)
         if record.status == "fault":
             return record
@@ -101,25 +110,23 @@ def known(unit: Unit, store: Store) -> RunRecord | None:
     return read(path, RunRecord) if path.exists() else None
 
 
-def _run(
-    unit: Unit, experiment: Experiment, store: Store, sandbox: Sandbox, staging: Path, cancel: threading.Event
-) -> tuple[Completed, datetime]:
+def _job(unit: Unit, paper: Paper, store: Store, staging: Path) -> Job:
+    """Lay out a run's input, and say how it is to be done."""
+    experiment = paper.spec.experiments[unit.experiment]
     inputs, outputs = staging / "input", staging / "outputs"
     inputs.mkdir()
     outputs.mkdir()
     write_text(inputs / "RUN.json", json.dumps(contract(unit, experiment)))
     unit.instance.write_arrays(inputs)
-    job = Job(
+    return Job(
         command=("python", "-m", "reproduction", f"{RUN}/RUN.json", f"{OUT}/"),
         mounts=(Mount(source=store.trees / unit.tree, target=WORKSPACE), Mount(source=inputs, target=RUN), *_needed(unit, store)),
         environment={},
         limits=sandbox_limits(unit.limits),
         cwd=WORKSPACE,
         collect=Collect(directory=OUT, files=tuple(o.file for o in experiment.outputs.values()), into=outputs),
-        hidden=(),
+        hidden=(paper.private,),
     )
-    started = datetime.now(UTC)
-    return sandbox.run(job, cancel=cancel), started
 
 
 def contract(unit: Unit, experiment: Experiment) -> dict[str, Any]:

@@ -67,8 +67,7 @@ def curtail(
         ValueError: A series of fewer than two slots that is not deterministic, or of more than `slots`.
     """
     completed = {
-        name: complete(one, slots=slots, draws=draws, rng=stream(name, len(one.values)))
-        for name, one in series.items()
+        name: complete(one, slots=slots, draws=draws, rng=stream(name, len(one.values))) for name, one in series.items()
     }
     names, counts = np.unique(np.asarray(verdict(completed)).astype(str), return_counts=True)
     if counts.sum() != draws:
@@ -116,9 +115,7 @@ def complete(series: Series, *, slots: int, draws: int, rng: np.random.Generator
     return np.concatenate([np.broadcast_to(seen, (draws, *seen.shape)), future], axis=1)
 
 
-def _predict(
-    seen: FloatArray, series: Series, shape: tuple[int, int], rng: np.random.Generator
-) -> FloatArray:
+def _predict(seen: FloatArray, series: Series, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
     filled = len(seen)
     rows = seen.reshape(filled, -1)
     mean = rows.mean(axis=0)

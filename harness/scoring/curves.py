@@ -49,9 +49,7 @@ class PublishedCurve:
         if self.x.ndim != 1 or self.x.size < 2 or not (np.diff(self.x) > 0).all():
             raise ValueError(f"a curve needs two or more increasing points, got x={self.x}")
         if self.mean.shape != self.x.shape or self.sd.shape != self.x.shape:
-            raise ValueError(
-                f"a curve of {self.x.size} points with mean {self.mean.shape} and sd {self.sd.shape}"
-            )
+            raise ValueError(f"a curve of {self.x.size} points with mean {self.mean.shape} and sd {self.sd.shape}")
         for k in range(self.x.size):
             self.at(k)
 
@@ -229,9 +227,7 @@ def exponent_rows(
     deterministic: bool = False,
 ) -> Findings:
     """`exponent` over samples of shape [..., runs, points]."""
-    return numeric_rows(
-        log_slopes(x, as_samples(samples)), target, margin=margin, deterministic=deterministic
-    )
+    return numeric_rows(log_slopes(x, as_samples(samples)), target, margin=margin, deterministic=deterministic)
 
 
 def log_slopes(x: npt.ArrayLike, samples: FloatArray) -> FloatArray:

@@ -38,10 +38,11 @@ from harness.scoring.samples import (
     welch_degrees,
 )
 
+LEAST_MARGIN = 1e-300
+"""Below this a share of the margin is no normal double any more."""
 
-def numeric(
-    samples: npt.ArrayLike, target: Published, *, margin: float, deterministic: bool = False
-) -> Finding:
+
+def numeric(samples: npt.ArrayLike, target: Published, *, margin: float, deterministic: bool = False) -> Finding:
     """A claim with a numeric target, from samples of shape [runs]; see `numeric_rows`."""
     summary = summarize(as_row(samples))
     found = _numeric(summary, target, margin=margin, deterministic=deterministic)
@@ -54,9 +55,7 @@ def numeric(
     return found.one(more_seeds=first_settled(judged.verdict))
 
 
-def numeric_rows(
-    samples: npt.ArrayLike, target: Published, *, margin: float, deterministic: bool = False
-) -> Findings:
+def numeric_rows(samples: npt.ArrayLike, target: Published, *, margin: float, deterministic: bool = False) -> Findings:
     """Equivalence of measured means with a published one within a margin, by two one-sided t tests.
 
     With d the difference of means, SE its standard error (the rerun's spread capped at 1.5 of the paper's,
@@ -79,8 +78,8 @@ def numeric_rows(
 
 
 def _numeric(summary: Summary, target: Published, *, margin: float, deterministic: bool) -> Findings:
-    if not (math.isfinite(margin) and margin > 0):
-        raise ValueError(f"margin: expected a positive number, got {margin}")
+    if not (math.isfinite(margin) and margin >= LEAST_MARGIN):
+        raise ValueError(f"margin: expected a finite number >= {LEAST_MARGIN}, got {margin}")
     d = summary.mean - target.mean
     judged = _judge_number(d, summary.sd, np.asarray(summary.runs), target, margin)
     scale = np.maximum(np.abs(summary.mean), max(abs(target.mean), margin))
@@ -125,9 +124,7 @@ def _judge_number(d: FloatArray, sd: FloatArray, runs: IntArray, target: Publish
     capped = sd if bound is None else np.where(runs > 1, np.minimum(sd, 1.5 * bound), 1.5 * bound)
     paper, rerun = np.broadcast_arrays(np.asarray(target.sd), capped)
     nu = welch_degrees(paper, np.asarray(target.n), rerun, runs)
-    unit = np.maximum(
-        rerun, max(target.sd, target.tol, margin)
-    )  # squares of shares can neither over- nor underflow
+    unit = np.maximum(rerun, max(target.sd, target.tol, margin))  # squares of shares can neither over- nor underflow
     variance = (paper / unit) ** 2 / target.n + (rerun / unit) ** 2 / runs
     floor = (target.tol / unit) ** 2 / 3.0 + (0.05 * margin / unit) ** 2
     se = unit * np.sqrt(variance + floor)
@@ -144,21 +141,15 @@ def _judge_number(d: FloatArray, sd: FloatArray, runs: IntArray, target: Publish
         [CERTIFIED, CONSISTENT, FAILED],
         INCONCLUSIVE,
     ).astype(np.int8)
-    return _Judged(
-        verdict=verdict, score=score, confidence=confidence.clip(0.0, 1.0), standard_error=se, degrees=nu
-    )
+    return _Judged(verdict=verdict, score=score, confidence=confidence.clip(0.0, 1.0), standard_error=se, degrees=nu)
 
 
-def exact(
-    samples: npt.ArrayLike, value: float, *, tolerance: float = 0.0, digits: int | None = None
-) -> Finding:
+def exact(samples: npt.ArrayLike, value: float, *, tolerance: float = 0.0, digits: int | None = None) -> Finding:
     """A value known exactly: every one of samples [runs] must round to it; see `exact_rows`."""
     return exact_rows(as_row(samples), value, tolerance=tolerance, digits=digits).one()
 
 
-def exact_rows(
-    samples: npt.ArrayLike, value: float, *, tolerance: float = 0.0, digits: int | None = None
-) -> Findings:
+def exact_rows(samples: npt.ArrayLike, value: float, *, tolerance: float = 0.0, digits: int | None = None) -> Findings:
     """All runs within half the last printed digit plus the stated tolerance of the value, or not.
 
     Args:

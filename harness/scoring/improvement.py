@@ -113,9 +113,7 @@ def _standard_error(value: FloatArray, variances: list[FloatArray], trials: int)
     return np.asarray(np.sqrt(np.maximum(np.sum(variances, axis=0), smooth * (1.0 - smooth) / trials)))
 
 
-def _placements(
-    above: FloatArray, below: FloatArray, *, paired: bool, fixed: tuple[bool, bool]
-) -> list[FloatArray]:
+def _placements(above: FloatArray, below: FloatArray, *, paired: bool, fixed: tuple[bool, bool]) -> list[FloatArray]:
     """The samples whose mean is P: per slot, per run of each stochastic side, or per task."""
     if paired:
         return [(0.5 * ((above > below) * 1.0 + (above >= below))).mean(axis=-1)]

@@ -115,9 +115,7 @@ def _against_constant(
 class _Sides:
     """The two sides of an ordering, reduced to a difference and a variance a side."""
 
-    def __init__(
-        self, higher: FloatArray, lower: FloatArray, *, paired: bool, fixed: tuple[bool, bool]
-    ) -> None:
+    def __init__(self, higher: FloatArray, lower: FloatArray, *, paired: bool, fixed: tuple[bool, bool]) -> None:
         self.means = (summarize(higher), summarize(lower))
         self.fixed = fixed
         infinite = np.any(np.abs(higher) > DIVERGENT, axis=-1) | np.any(np.abs(lower) > DIVERGENT, axis=-1)
@@ -203,9 +201,7 @@ def order_verdict(c: FloatArray, *, lost: npt.NDArray[np.bool_]) -> npt.NDArray[
 
 def _joint_ranks(higher: FloatArray, lower: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mid-ranks of both sides in their union, [..., runs] each; infinities are largest and smallest."""
-    higher = np.broadcast_to(
-        higher, (*np.broadcast_shapes(higher.shape[:-1], lower.shape[:-1]), higher.shape[-1])
-    )
+    higher = np.broadcast_to(higher, (*np.broadcast_shapes(higher.shape[:-1], lower.shape[:-1]), higher.shape[-1]))
     lower = np.broadcast_to(lower, (*higher.shape[:-1], lower.shape[-1]))
     values = np.concatenate([higher, lower], axis=-1)
     below = np.count_nonzero(values[..., None, :] < values[..., None], axis=-1)

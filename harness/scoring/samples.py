@@ -49,9 +49,7 @@ def as_samples(samples: npt.ArrayLike) -> FloatArray:
     """
     values = np.asarray(samples, dtype=np.float64)
     if values.ndim == 0 or values.shape[-1] == 0:
-        raise ValueError(
-            f"samples: expected shape [..., runs] with at least one run, got shape {values.shape}"
-        )
+        raise ValueError(f"samples: expected shape [..., runs] with at least one run, got shape {values.shape}")
     if np.isnan(values).any():
         raise ValueError(f"samples: NaN at index {tuple(int(i) for i in np.argwhere(np.isnan(values))[0])}")
     return values

@@ -62,9 +62,7 @@ def too_little_spread(spreads: Spreads, *, level: float = 0.001) -> Suspicion:
     if not spreads.usable:
         return NOT_APPLICABLE
     threshold = float(fdtri(spreads.m - 1, spreads.n - 1, level))
-    return Suspicion(
-        value=spreads.ratio, threshold=threshold, fired=spreads.ratio < threshold, p=None, claims=1
-    )
+    return Suspicion(value=spreads.ratio, threshold=threshold, fired=spreads.ratio < threshold, p=None, claims=1)
 
 
 def too_little_spread_over_claims(claims: Sequence[Spreads], *, level: float = 0.001) -> Suspicion:
@@ -114,9 +112,7 @@ def too_good_to_be_true(p_values: Sequence[float | None], *, level: float = 0.01
         raise ValueError(f"p-values must lie in [0, 1], got {known}")
     q, freedom = float(-2.0 * np.log(np.maximum(known, 1e-300)).sum()), 2.0 * known.size
     threshold = float(chdtri(freedom, 1.0 - level))
-    return Suspicion(
-        value=q, threshold=threshold, fired=q < threshold, p=float(chdtr(freedom, q)), claims=known.size
-    )
+    return Suspicion(value=q, threshold=threshold, fired=q < threshold, p=float(chdtr(freedom, q)), claims=known.size)
 
 
 def too_rosy(gaps: npt.ArrayLike, *, level: float = 0.01) -> Suspicion:

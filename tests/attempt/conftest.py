@@ -92,7 +92,7 @@ def paper(paper_folder: Path) -> Paper:
     return load_paper(paper_folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sandbox() -> Sandbox:
     return open_sandbox()
 
@@ -110,7 +110,7 @@ def base(paper: Paper) -> str:
 
 @pytest.fixture
 def git(workspace: Path) -> Git:
-    """Git as a participant runs it in the workspace (or in `folder`), without this machine's configuration."""
+    """Git as a participant runs it in the workspace (or in `folder`), without the machine's configuration."""
     plain = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "PATH": os.environ["PATH"]}
 
     def run(*words: str, folder: Path = workspace, stdin: bytes = b"", **environment: str) -> str:

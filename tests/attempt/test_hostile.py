@@ -2,14 +2,25 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.attempt.submission import EmptySubmission, Saved, Submission, bundle, commit_uncommitted, intake
+from harness.attempt.submission import (
+    EmptySubmission,
+    IntakeLimits,
+    Saved,
+    Submission,
+    bundle,
+    commit_uncommitted,
+    intake,
+)
 from harness.cleanroom.sandbox import Sandbox
 from harness.errors import SubmissionError
 from harness.paper.load import Paper
+
+Git = Callable[..., str]
 
 _CONFIG = """
 [core]
@@ -51,7 +62,15 @@ _CONFIG = """
 	allow = always
 """
 _HOOKS = (
-    *("pre-commit", "post-commit", "commit-msg", "prepare-commit-msg", "post-checkout", "post-merge", "pre-push"),
+    *(
+        "pre-commit",
+        "post-commit",
+        "commit-msg",
+        "prepare-commit-msg",
+        "post-checkout",
+        "post-merge",
+        "pre-push",
+    ),
     *("reference-transaction", "post-index-change", "update", "pre-receive", "post-rewrite", "post-update"),
 )
 _ATTRIBUTES = "* filter=evil diff=evil merge=evil ident export-subst text eol=crlf\n.gitignore export-ignore\n"
@@ -64,7 +83,7 @@ def canary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hostile(workspace: Path, git, canary: Path, tmp_path: Path) -> Path:
+def hostile(workspace: Path, git: Git, canary: Path, tmp_path: Path) -> Path:
     """A workspace in which nearly every command of Git runs the attacker's program."""
     (workspace / "exported.txt").write_bytes(_EXPORTED)
     (workspace / ".gitattributes").write_text(_ATTRIBUTES)
@@ -119,7 +138,7 @@ def test_submitting_runs_nothing_of_theirs_outside(
 
 
 def test_filters_run_inside_the_sandbox_only(
-    workspace: Path, git, base: str, paper: Paper, sandbox: Sandbox, tmp_path: Path
+    workspace: Path, git: Git, base: str, paper: Paper, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     # The control: the filter does run in there, sees no file of ours, and has no network of ours.
     (tmp_path / "secret").write_text("secret")
@@ -134,7 +153,7 @@ def test_filters_run_inside_the_sandbox_only(
 
 
 def test_objects_of_another_repository_stay_there(
-    workspace: Path, git, base: str, paper: Paper, sandbox: Sandbox, tmp_path: Path
+    workspace: Path, git: Git, base: str, paper: Paper, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.git"
     git("init", "-q", "--bare", str(other))
@@ -158,7 +177,7 @@ def test_objects_of_another_repository_stay_there(
 
 
 def test_replaced_objects_have_no_effect(
-    workspace: Path, git, base: str, paper: Paper, sandbox: Sandbox, tmp_path: Path
+    workspace: Path, git: Git, base: str, paper: Paper, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (workspace / "a.py").write_text("real\n")
     git("add", "-A")
@@ -176,7 +195,7 @@ def test_replaced_objects_have_no_effect(
     assert (again.folder / "a.py").read_text() == "real\n"
 
 
-def test_a_work_tree_elsewhere_is_not_read(workspace: Path, git, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_work_tree_elsewhere_is_not_read(workspace: Path, git: Git, sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/secret.py").write_text("secret")
     git("config", "core.worktree", str(tmp_path / "elsewhere"))
@@ -198,14 +217,21 @@ def test_links_out_of_the_workspace_are_not_followed(
         _submit(workspace, base, paper, sandbox, tmp_path)
 
 
-def test_an_endless_filter_is_stopped(workspace: Path, git, base: str, sandbox: Sandbox) -> None:
-    from harness.attempt.submission import IntakeLimits
+def test_a_sleeping_filter_is_no_fault_of_ours(workspace: Path, git: Git, sandbox: Sandbox) -> None:
+    git("config", "filter.evil.clean", "sleep 60")
+    (workspace / ".gitattributes").write_text("*.py filter=evil\n")
+    (workspace / "new.py").write_text("x = 1\n")
+    saved = commit_uncommitted(workspace, sandbox, limits=IntakeLimits(cpu=0.2))
+    assert "got wall" in str(saved.problem)
 
+
+def test_an_endless_filter_is_stopped(workspace: Path, git: Git, base: str, sandbox: Sandbox) -> None:
     git("config", "filter.evil.clean", "while :; do :; done")
     (workspace / ".gitattributes").write_text("*.py filter=evil\n")
     (workspace / "new.py").write_text("x = 1\n")
-    with pytest.raises(SubmissionError, match="ran beyond its limit: got cpu"):
-        commit_uncommitted(workspace, sandbox, limits=IntakeLimits(cpu=0.5))
+    saved = commit_uncommitted(workspace, sandbox, limits=IntakeLimits(cpu=0.5))
+    assert saved.commit is None
+    assert "ran beyond its limit: got cpu" in str(saved.problem)
     assert git("rev-parse", "HEAD") == base
 
 

@@ -2,6 +2,7 @@ import json
 import math
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_a_ledger_torn_in_its_first_line(tmp_path: Path) -> None:
         ("started", {"x": "\ud800"}, NOW),
     ],
 )
-def test_unfit_events_leave_the_ledger_alone(ledger: Path, kind, data, now: str) -> None:
+def test_unfit_events_leave_the_ledger_alone(ledger: Path, kind: Any, data: Any, now: str) -> None:
     before = ledger.read_bytes()
     with pytest.raises(RecordError, match="cannot be written"):
         append(ledger, kind, data, now=now)

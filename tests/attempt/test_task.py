@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from harness.attempt.task import (
 from harness.errors import PaperError, UsageError
 from harness.paper.load import Paper
 from harness.paper.mutations import Mutation, find_mutation, read_mutations
+
+Git = Callable[..., str]
 
 
 def test_start_files_are_what_is_public(paper: Paper) -> None:
@@ -83,9 +86,7 @@ _ENVIRONMENTS = [
 ]
 
 
-def test_ten_start_commits_agree_with_each_other_and_with_git(
-    paper: Paper, tmp_path: Path, git
-) -> None:
+def test_ten_start_commits_agree_with_each_other_and_with_git(paper: Paper, tmp_path: Path, git: Git) -> None:
     home = tmp_path / "home"
     (home / "template/hooks").mkdir(parents=True)
     (home / "template/hooks/post-index-change").write_text("#!/bin/sh\ntouch " + f"{home}/canary\n")
@@ -103,11 +104,16 @@ def test_ten_start_commits_agree_with_each_other_and_with_git(
     made = done.stdout.split()
     assert made == [_by_hand(paper, tmp_path / "by-hand", git)] * 10
     for index in range(10):
-        assert git("status", "--porcelain", "--ignored", folder=tmp_path / f"made-{index}") == ""
+        workspace = tmp_path / f"made-{index}"
+        assert git("status", "--porcelain", "--ignored", folder=workspace) == ""
+        assert [(workspace / name).stat().st_mode & 0o777 for name in ("run.sh", "BRIEF.md")] == [
+            0o755,
+            0o644,
+        ]
     assert not any((home / name).exists() for name in ("other", "index", "canary", "objects"))
 
 
-def _by_hand(paper: Paper, folder: Path, git) -> str:
+def _by_hand(paper: Paper, folder: Path, git: Git) -> str:
     """The start commit as Git's own commands make it."""
     folder.mkdir()
     git("init", "-q", "--bare", folder=folder)
@@ -124,7 +130,7 @@ def _by_hand(paper: Paper, folder: Path, git) -> str:
     return git("commit-tree", tree, folder=folder, stdin=b"The start of a reproduction\n", **who)
 
 
-def test_trees_hash_as_git_hashes_them(tmp_path: Path, git) -> None:
+def test_trees_hash_as_git_hashes_them(tmp_path: Path, git: Git) -> None:
     # Git sorts a folder as if its name ended in a slash: `a.b` before `a/`, `a0` after it.
     names = ["a/x", "a.b", "a0", "a-b/c/d", "ä/ö", "a/y/z", "z"]
     files = {name: File(name.encode(), executable=name == "z") for name in names}
@@ -165,7 +171,10 @@ def test_mutated_text_occurs_once(paper: Paper, old: str, count: int) -> None:
     ("line", "message"),
     [
         ("  colour: red", r"mutations\.yaml:1?\d+ 1\.colour"),
-        ("  fails: [third]", r"mutations\.yaml:\d+ 1\.fails\.0: expected a core leaf \(first, second\), got 'third'"),
+        (
+            "  fails: [third]",
+            r"mutations\.yaml:\d+ 1\.fails\.0: expected a core leaf \(first, second\), got 'third'",
+        ),
         ("  file: reproduction/none.py", r"mutations\.yaml:\d+ 1\.file: expected a file of the reference"),
         ("  file: ../../paper.yaml", r"1\.file: expected a plain path"),
         ("- name: in_the_starter", r"1\.name: expected a name of its own, got 'wrong_sign' 2 times"),

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from harness.attempt.workspace import commit_all, create_workspace
 from harness.errors import HarnessFault, UsageError
 from harness.paper.load import Paper
 
+Git = Callable[..., str]
 
-def test_new_workspace_is_clean_and_bare_of_extras(paper: Paper, workspace: Path, git) -> None:
+
+def test_new_workspace_is_clean_and_bare_of_extras(paper: Paper, workspace: Path, git: Git) -> None:
     assert git("rev-parse", "HEAD") == start_commit_of(paper)
     assert git("symbolic-ref", "HEAD") == "refs/heads/main"
     assert git("status", "--porcelain", "--ignored") == ""
@@ -22,7 +25,7 @@ def test_new_workspace_is_clean_and_bare_of_extras(paper: Paper, workspace: Path
     assert set(modes.values()) == {0o644}
 
 
-def test_participant_can_commit_at_once(workspace: Path, git) -> None:
+def test_participant_can_commit_at_once(workspace: Path, git: Git) -> None:
     (workspace / "new.py").write_text("x = 1\n")
     git("add", "-A")
     git("commit", "-q", "-m", "work")
@@ -43,7 +46,7 @@ def test_paths_with_dollars_and_spaces(paper: Paper, tmp_path: Path, monkeypatch
     assert (tmp_path / folder / ".git/index").is_file()
 
 
-def test_commit_all_takes_everything(paper: Paper, workspace: Path, git) -> None:
+def test_commit_all_takes_everything(paper: Paper, workspace: Path, git: Git) -> None:
     start = git("rev-parse", "HEAD")
     assert commit_all(workspace, "nothing", time=1) == start
     write_files(workspace, reference_files(paper))

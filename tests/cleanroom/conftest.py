@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +23,9 @@ def sandbox() -> Sandbox:
     return open_sandbox(SandboxSettings())
 
 
-def run_in(sandbox: Sandbox, *command: str, files: tuple[str, ...] = (), into: Path | None = None, **rest: Any) -> Completed:
+def run_in(
+    sandbox: Sandbox, *command: str, files: tuple[str, ...] = (), into: Path | None = None, **rest: Any
+) -> Completed:
     """Run a command; keywords that are limits change the limits, the others go to the job."""
     limits = {name: rest.pop(name) for name in ("cpu", "wall", "memory", "processes", "disk") if name in rest}
     cancel = rest.pop("cancel", None)
@@ -41,7 +44,7 @@ def run(sandbox: Sandbox) -> Run:
 @pytest.fixture
 def python(run: Run) -> Run:
     def with_code(code: str, *words: str, **rest: Any) -> Completed:
-        return run("python", "-I", "-S", "-c", code, *words, **rest)
+        return run(sys.executable, "-I", "-S", "-c", code, *words, **rest)
 
     return with_code
 
@@ -65,6 +68,10 @@ def alive(token: str) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def soon(true: Callable[[], object], *, within: float = 5.0) -> bool:

@@ -3,6 +3,7 @@ import os
 import tarfile
 
 import pytest
+from conftest import names
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ def test_declared_files_arrive_whole(python, tmp_path):
         into=tmp_path,
     )
     assert done.collected == {"big.npy": "ok", "empty": "ok"}
-    assert sorted(os.listdir(tmp_path)) == ["big.npy", "empty"]
+    assert names(tmp_path) == ["big.npy", "empty"]
     assert sum((tmp_path / "big.npy").read_bytes()) == int(done.log)
     assert (tmp_path / "big.npy").stat().st_size == 1_000_003
     assert (tmp_path / "big.npy").stat().st_mode & 0o7111 == 0
@@ -58,12 +59,16 @@ def test_whatever_is_not_a_plain_file_is_refused_by_name(shell, tmp_path):
         "gone": "missing or unreadable",
         "fine": "ok",
     }
-    assert sorted(os.listdir(into)) == ["fine", "first", "second"]
+    assert names(into) == ["fine", "first", "second"]
     assert (into / "first").stat().st_nlink == 1
 
 
 def test_a_file_of_holes_is_refused_for_what_it_claims_to_be(shell, tmp_path):
-    done = shell("echo fine > /out/a; truncate -s 100M /out/b; truncate -s 3M /out/c; exit 4", files=("a", "b", "c"), into=tmp_path)
+    done = shell(
+        "echo fine > /out/a; truncate -s 100M /out/b; truncate -s 3M /out/c; exit 4",
+        files=("a", "b", "c"),
+        into=tmp_path,
+    )
     assert done.exit == 4
     assert done.collected["a"] == "ok"
     assert done.collected["b"].startswith("refused: too large, 104857600 bytes")
@@ -87,7 +92,7 @@ def test_a_full_output_folder_says_so_to_the_job(shell, tmp_path):
 
 def test_the_output_folder_cannot_be_replaced(shell, tmp_path):
     done = shell(
-        "rmdir /out; mv /out /tmp/out; rm -rf /out; ln -s /etc /out; mount --bind /etc /out; echo x > /out/a; ls -d /out",
+        "rmdir /out; mv /out /tmp/out; rm -rf /out; ln -s /etc /out; mount --bind /etc /out; echo x > /out/a",
         files=("a",),
         into=tmp_path,
     )
@@ -104,7 +109,7 @@ def test_a_killed_job_collects_nothing(python, tmp_path):
     done = python("open('/out/a', 'w').write('x')\nwhile True: pass", files=("a",), into=tmp_path, cpu=0.2)
     assert done.killed_by == "cpu"
     assert done.collected == {"a": "not collected: the job was killed"}
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_daemons_are_dead_before_the_collecting_begins(shell, tmp_path):
@@ -112,6 +117,17 @@ def test_daemons_are_dead_before_the_collecting_begins(shell, tmp_path):
     done = shell(script, files=("a",), into=tmp_path)
     assert done.exit == 0
     assert done.collected["a"] in ("ok", "missing or unreadable")
+
+
+def test_a_daemon_has_no_time_for_last_words(shell, tmp_path):
+    daemon = "while kill -0 $0 2>/dev/null; do :; done; sleep .01; echo x > /out/late"
+    done = shell(
+        f"head -c 90000000 /dev/zero > /out/big; setsid sh -c '{daemon}' $$ >/dev/null 2>&1 &",
+        files=("big", "late"),
+        into=tmp_path,
+        disk=100 << 20,
+    )
+    assert done.collected == {"big": "ok", "late": "missing or unreadable"}
 
 
 def test_garbage_from_a_job_that_finds_the_way_out(python, tmp_path):
@@ -130,7 +146,7 @@ def test_garbage_from_a_job_that_finds_the_way_out(python, tmp_path):
         into=tmp_path,
     )
     assert done.exit == 0
-    assert set(os.listdir(tmp_path)) <= {"a"}
+    assert set(names(tmp_path)) <= {"a"}
     assert done.collected["a"] == "missing or unreadable"
     assert done.collected["(the stream)"] == "damaged"
 
@@ -254,4 +270,4 @@ def test_gathering_follows_nothing(tmp_path):
         "pipe": "refused: not a regular file",
         "gone": "missing or unreadable",
     }
-    assert os.listdir(into) == ["a"]
+    assert names(into) == ["a"]

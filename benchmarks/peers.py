@@ -1,0 +1,107 @@
+"""Other harnesses to measure against, each installed once into a virtual environment of its own in the cache folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Another harness, in a virtual environment of its own."""
+
+    name: str
+    requirements: tuple[str, ...]
+    python: Path | None = None
+    """None: absent."""
+    absent: str = ""
+    """Why it is absent."""
+
+    def program(self, name: str) -> str:
+        """The path of one of its console scripts."""
+        assert self.python is not None
+        return str(self.python.with_name(name))
+
+
+PEERS = {
+    "inspect-ai": (("inspect-ai==0.3.285",), (3, 11)),
+    "harbor": (("harbor==0.24.0",), (3, 12)),
+}
+"""What pip is asked for, and the oldest Python it runs on."""
+
+
+def chosen_peers(chosen: argparse.Namespace) -> list[Peer]:
+    """The peers that the options of a script leave in, installed where needed."""
+    if chosen.no_peers:
+        return []
+    return [
+        peer_environment(name, *words, oldest=oldest, python=getattr(chosen, f"{name.replace('-', '_')}_python"))
+        for name, (words, oldest) in PEERS.items()
+    ]
+
+
+def peer_environment(
+    name: str, *requirements: str, python: Path | None = None, oldest: tuple[int, int] = (3, 11)
+) -> Peer:
+    """A peer in its own virtual environment in the cache folder, installed by pip at the first call.
+
+    Args:
+        name: The peer's name, which is its main distribution's too.
+        requirements: What pip is asked for, versions included.
+        python: An interpreter that has the peer already; then nothing is installed.
+        oldest: The oldest Python the peer runs on; a newer one is looked for on PATH where ours is older.
+
+    Returns:
+        The peer, absent with the reason if there is no such Python or pip could not install it.
+    """
+    if python is not None:
+        return Peer(name=name, requirements=requirements, python=python.absolute())
+    place = _cache() / "-".join(requirements[0].replace("==", "-").split())
+    inside = place / "bin" / "python"
+    if not (place / "complete").exists():
+        print(f"installing {', '.join(requirements)} into {place}", file=sys.stderr)
+        interpreter = _interpreter(oldest)
+        if interpreter is None:
+            return Peer(name=name, requirements=requirements, absent=f"no Python >= {_dotted(oldest)} on PATH")
+        subprocess.run([interpreter, "-m", "venv", "--clear", place], check=True)
+        done = subprocess.run(
+            [inside, "-m", "pip", "install", "--quiet", *requirements], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            return Peer(name=name, requirements=requirements, absent=f"pip could not install it: {last[:300]}")
+        (place / "complete").touch()
+    return Peer(name=name, requirements=requirements, python=inside)
+
+
+def _interpreter(oldest: tuple[int, int]) -> str | None:
+    """Ours if it is new enough, else the first one on PATH that is."""
+    names = [sys.executable, *(f"python3.{minor}" for minor in range(oldest[1], oldest[1] + 5))]
+    check = f"import sys, venv; sys.exit(sys.version_info < {oldest})"
+    for found in filter(None, map(shutil.which, names)):
+        # asked, not believed: a version manager's shim is on PATH for versions that are switched off
+        if subprocess.run([found, "-c", check], capture_output=True, check=False).returncode == 0:
+            return found
+    return None
+
+
+def _dotted(numbers: tuple[int, int]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reproof"
+
+
+def version_of(peer: Peer) -> str:
+    """The installed version of a peer, or why it is absent."""
+    if peer.python is None:
+        return f"absent: {peer.absent}"
+    code = f"import importlib.metadata as m; print(m.version({peer.name!r}))"
+    done = subprocess.run([peer.python, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,72 @@
+"""Verbs on this machine: what it can guarantee, and the road shown on one paper."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+DEMO = ("paper=tree_search", "participant=reference")
+
+
+@click.command()
+@click.option("--sandbox", type=click.Choice(["bubblewrap", "process"]), default="bubblewrap", show_default=True)
+@click.option("--waive", multiple=True, help="Do without this property.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def doctor(sandbox: str, waive: tuple[str, ...], as_json: bool) -> None:
+    """Say what this machine can and cannot guarantee, each property tried out.
+
+    \b
+    Example:
+      reproof doctor
+    """
+    from harness.cleanroom.doctor import examine
+    from harness.cleanroom.sandbox import SandboxSettings
+    from harness.cli.terminal import print_json
+
+    found = examine(SandboxSettings(backend=sandbox, waive=waive))
+    if as_json:
+        print_json([asdict(item) for item in found])
+    for item in [] if as_json else found:
+        sign = click.style("ok ", fg="green") if item.ok else click.style("NO ", fg="red")
+        click.echo(f"{sign} {item.name}: {item.detail}")
+        if item.remedy:
+            waivable = f"\n    or waive it: sandbox.waive=[{item.name}]" if item.waivable else ""
+            click.echo(f"    {item.remedy}{waivable}")
+    sys.exit(0 if all(item.ok or item.name in waive for item in found) else 4)
+
+
+@click.command()
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where records are kept."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the score as JSON on standard output.")
+def demo(results: Path, as_json: bool) -> None:
+    """Walk the whole road on one paper, in under a minute.
+
+    The reference of a paper is handed in as a participant would hand in theirs, rerun in the clean room on fresh seeds,
+    logged to MLflow and scored.
+
+    \b
+    Example:
+      reproof demo
+    """
+    from harness.cli.attempts import run_attempts
+
+    run_attempts((*DEMO, f"results={results}", *_waivers()), as_json=as_json)
+
+
+def _waivers() -> tuple[str, ...]:
+    """Exact metering may be missing on a laptop: the demo goes without it, and the record says so."""
+    from harness.cleanroom.backends import open_sandbox
+    from harness.cleanroom.sandbox import METERING
+    from harness.errors import SandboxError
+
+    try:
+        open_sandbox().description()
+    except SandboxError as error:
+        click.echo(f"no exact metering here ({error.message}); usage is estimated", err=True)
+        return (f"sandbox.waive=[{METERING}]",)
+    return ()

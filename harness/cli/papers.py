@@ -1,0 +1,127 @@
+"""Verbs on papers: listing, showing, validating, keeping the generated parts in step."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+
+
+@click.command()
+@as_json
+def papers(as_json: bool) -> None:
+    """List the papers, with the award that makes each one of ours.
+
+    \b
+    Example:
+      reproof papers
+      reproof papers --json
+    """
+    from harness.cli.terminal import print_json
+    from harness.report.papers import listed
+
+    rows = listed()
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['id']:16} {row['title']}\n{'':16} {row['venue']}, {row['award']}")
+
+
+@click.group()
+def paper() -> None:
+    """Show, validate and sync a paper; print the schema.
+
+    \b
+    Example:
+      reproof paper show tree_search
+      reproof paper validate tree_search
+    """
+
+
+@paper.command()
+@click.argument("name", metavar="PAPER")
+@as_json
+def show(name: str, as_json: bool) -> None:
+    """Show what a paper claims, where its targets come from, and what a participant may spend.
+
+    \b
+    Example:
+      reproof paper show tree_search
+    """
+    from harness.cli.terminal import print_json
+    from harness.paper.load import open_paper
+    from harness.report.papers import described, print_paper
+
+    found = open_paper(name)
+    print_json(described(found)) if as_json else print_paper(found)
+
+
+@paper.command()
+def schema() -> None:
+    """Print the JSON Schema of paper.yaml, for editors.
+
+    \b
+    Example:
+      reproof paper schema > paper.schema.json
+    """
+    from harness.cli.terminal import print_json
+    from harness.paper.schema import PaperSpec
+
+    print_json(PaperSpec.model_json_schema())
+
+
+@paper.command()
+@click.argument("name", metavar="PAPER")
+@click.option("--check", is_flag=True, help="Change nothing; fail if something would change.")
+def sync(name: str, check: bool) -> None:
+    """Write what follows from paper.yaml: the tables of brief.md, and the start commit.
+
+    \b
+    Example:
+      reproof paper sync tree_search
+    """
+    from harness.errors import PaperError
+    from harness.paper.load import open_paper
+    from harness.validation.sync import synchronise
+
+    found = open_paper(name)
+    changed = synchronise(found, write=not check)
+    if check and changed:
+        raise PaperError(
+            "generated parts are out of step", where=found.folder, got=", ".join(changed),
+            remedy=f"run `reproof paper sync {name}`",
+        )  # fmt: skip
+    click.echo(f"{name}: {'changed ' + ', '.join(changed) if changed else 'all in step'}")
+
+
+@paper.command()
+@click.argument("name", metavar="PAPER")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where runs are kept."
+)
+@click.option(
+    "--private-path", type=click.Path(path_type=Path, exists=True), default=None, help="References kept elsewhere."
+)
+@as_json
+def validate(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
+    """Prove a paper fair: its reference passes, its starter earns nothing, its mutations are caught.
+
+    \b
+    Example:
+      reproof paper validate tree_search
+      reproof paper validate tree_search --json
+    """
+    from harness.cli.terminal import Teller, print_json
+    from harness.paper.load import open_paper
+    from harness.report.papers import print_proof
+    from harness.validation.validate import validate as prove
+
+    with Teller() as teller:
+        found = open_paper(name, private_path=private_path)
+        proof = prove(found, results, tell=teller.say, progress=teller.progress)
+    print_json(proof.model_dump(mode="json")) if as_json else print_proof(proof)
+    sys.exit(0 if proof.fair else 1)

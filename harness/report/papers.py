@@ -1,0 +1,89 @@
+"""Papers for people: the list, one paper's claims with their sources, and the proof that it is fair."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import click
+
+from harness.paper.claims import Probe, provenance_of
+from harness.paper.load import Paper, find_papers, load_paper
+from harness.paper.mutations import read_mutations
+from harness.paper.quantities import show_seconds, show_size
+from harness.validation.validate import Proof
+
+
+def listed() -> list[dict[str, Any]]:
+    """Every paper: id, title, award, venue, budget, and its weight by provenance and by trust."""
+    return [_row(load_paper(folder)) for folder in find_papers().values()]
+
+
+def _row(paper: Paper) -> dict[str, Any]:
+    spec = paper.spec
+    return {
+        "id": paper.id,
+        "title": spec.title,
+        "award": spec.award.name,
+        "venue": f"{spec.venue} {spec.year}",
+        "budget": spec.budgets["standard"].model_dump(),
+        "version": paper.version,
+        "weight_by_provenance": _weights(paper, "provenance"),
+        "weight_by_trust": _weights(paper, "trust"),
+    }
+
+
+def _weights(paper: Paper, by: str) -> dict[str, float]:
+    found: dict[str, float] = defaultdict(float)
+    for share in paper.spec.shares():
+        leaf = paper.spec.leaf(share.leaf)
+        trust = "recomputed" if isinstance(leaf, Probe) else paper.spec.metrics[leaf.metric].trust
+        found[provenance_of(leaf) if by == "provenance" else trust] += share.weight
+    return {name: round(weight, 4) for name, weight in sorted(found.items())}
+
+
+def described(paper: Paper) -> dict[str, Any]:
+    """A paper with its leaves, and the names of its mutations where they can be read."""
+    leaves = [
+        {"id": share.leaf, "core": leaf.core, "weight": share.weight, "statement": leaf.statement,
+         "provenance": provenance_of(leaf)}
+        for share in paper.spec.shares()
+        for leaf in [paper.spec.leaf(share.leaf)]
+    ]  # fmt: skip
+    return {**_row(paper), "summary": paper.spec.summary, "leaves": leaves, "mutations": _mutations(paper)}
+
+
+def _mutations(paper: Paper) -> list[str]:
+    return [mutation.name for mutation in read_mutations(paper)] if paper.private.is_dir() else []
+
+
+def print_paper(paper: Paper) -> None:
+    """One paper on standard output."""
+    found, budget = described(paper), paper.spec.budgets["standard"]
+    click.echo(f"{found['title']}\n{', '.join(paper.spec.authors)}. {found['venue']}, {found['award']}.\n")
+    click.echo(f"{' '.join(found['summary'].split())}\n")
+    click.echo(
+        f"budget: {show_seconds(budget.working)} of work within {show_seconds(budget.wall)}, "
+        f"{show_seconds(budget.cpu)} CPU, {show_size(budget.disk)} of disk"
+    )
+    for kind in ("provenance", "trust"):
+        shares = ", ".join(f"{name} {weight:.0%}" for name, weight in found[f"weight_by_{kind}"].items())
+        click.echo(f"weight by {kind}: {shares}")
+    click.echo("")
+    for leaf in found["leaves"]:
+        core = " (core)" if leaf["core"] else ""
+        click.echo(f"{leaf['weight']:6.1%} {leaf['id']}{core}\n       {leaf['statement']}")
+    if found["mutations"]:
+        click.echo(f"\nmutations: {', '.join(found['mutations'])}")
+
+
+def print_proof(proof: Proof) -> None:
+    """Whether a paper is fair, with the value that caught each mutation."""
+    for mutation in proof.mutations:
+        sign = click.style("caught    ", fg="green") if mutation.caught else click.style("NOT CAUGHT", fg="red")
+        click.echo(f"{sign} {mutation.name}: {mutation.verdict}, score {mutation.score:.3f}\n           {mutation.detail}")
+    click.echo("")
+    for check in proof.checks:
+        sign = click.style("ok ", fg="green") if check.ok else click.style("NO ", fg="red")
+        click.echo(f"{sign} {check.name}: {check.detail}")
+    click.echo(f"\n{proof.paper} is {'fair' if proof.fair else 'NOT fair'}")

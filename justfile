@@ -1,0 +1,28 @@
+# The commands of daily work; .ci/run calls the same ones in a fresh environment.
+
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+# what is cheap: formatting, lint, types, the direction of imports, dependencies, generated parts of papers
+check:
+    ruff check .
+    ruff format --check .
+    mypy
+    lint-imports
+    deptry .
+    for folder in papers/*/; do reproof paper sync --check "$(basename "$folder")" || exit 1; done
+
+# the tests that take seconds
+test *words:
+    pytest {{words}}
+
+# the tests that take longer
+slow *words:
+    pytest -m slow {{words}}
+
+# figures against peers; each script prints JSON
+bench:
+    for script in $(grep -l __main__ benchmarks/*.py); do python "$script" || exit 1; done
+
+# the documentation: its examples run, its links resolve
+docs:
+    pytest tests/docs

@@ -1,0 +1,169 @@
+"""What most tests share: the tiny paper, the real clean room, and attempts that ran over the whole road."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_paper import Edit, lean, write_paper
+
+from harness.config import (
+    BudgetSettings,
+    EngineSettings,
+    ParticipantSettings,
+    SandboxChoice,
+    Settings,
+    TrackingSettings,
+)
+from harness.paper.load import Paper, load_paper
+from harness.pipeline import Road, attempt, hand_in, hand_out, rerun, score, work
+from harness.scoring.score import Score
+
+WritePaper = Callable[..., Path]
+Attempted = tuple[Road, Score]
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path) -> Path:
+    return write_paper(tmp_path / "papers" / "tiny")
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> Paper:
+    return load_paper(tiny_folder)
+
+
+@pytest.fixture
+def lean_folder(tmp_path: Path) -> Path:
+    return write_paper(tmp_path / "papers" / "lean", lean)
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Callable[..., Paper]:
+    """The tiny paper, loaded after an edit of its paper.yaml."""
+
+    def load(edit: Edit | None = None, **files: str) -> Paper:
+        return load_paper(write_paper(tmp_path / "papers" / "edited", edit, **files))
+
+    return load
+
+
+def settings_for(folder: Path, results: Path, adapter: str = "reference", **rest: Any) -> Settings:
+    """Settings of an attempt, as Hydra would compose them."""
+    name = rest.pop("name", adapter)
+    who = ParticipantSettings.model_validate(
+        {"adapter": adapter, "kind": adapter, "name": name, **rest.pop("options", {})}
+    )
+    return Settings(
+        paper=str(folder), participant=who, budget=BudgetSettings(name="standard"),
+        sandbox=SandboxChoice(backend=rest.pop("backend", "bubblewrap")), engine=EngineSettings(),
+        tracking=TrackingSettings(uri="none"), results=results, **rest,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def settings() -> Callable[..., Settings]:
+    return settings_for
+
+
+def attempt_in(folder: Path, results: Path, adapter: str = "reference", **rest: Any) -> Attempted:
+    """From brief to score, in silence."""
+    return attempt(settings_for(folder, results, adapter, **rest), tell=lambda text: None)
+
+
+@pytest.fixture
+def attempted() -> Callable[..., Attempted]:
+    return attempt_in
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny and the lean paper in `papers`, and room for `results`; nobody changes the papers."""
+    home = tmp_path_factory.mktemp("home")
+    write_paper(home / "papers" / "tiny")
+    write_paper(home / "papers" / "lean", lean)
+    return home
+
+
+@pytest.fixture(scope="session")
+def finished(home: Path) -> Attempted:
+    """The reference's attempt at the tiny paper; nobody changes its records."""
+    return attempt_in(home / "papers" / "tiny", home / "results")
+
+
+HAND = """\
+\"\"\"Writes the files its options hold into the workspace, links where they begin with an arrow.\"\"\"
+
+from harness.attempt.participant import Outcome
+
+
+def work(assignment):
+    for name, text in assignment.options["files"].items():
+        path = assignment.workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.symlink_to(text[2:]) if text.startswith("->") else path.write_text(text)
+    return Outcome(note="written by hand")
+"""
+
+
+@pytest.fixture(scope="session")
+def agents_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the adapter `hand`, which hands in given files."""
+    folder = tmp_path_factory.mktemp("agents")
+    (folder / "hand.py").write_text(HAND)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lean_finished(home: Path) -> Attempted:
+    """The reference's attempt at the lean paper; its plan may be copied."""
+    return attempt_in(home / "papers" / "lean", home / "lean")
+
+
+@pytest.fixture
+def submit(
+    lean_finished: Attempted, agents_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Attempted]:
+    """Hand in given files for the lean paper, on the plan of the reference's attempt, which is answered already."""
+    monkeypatch.setenv("REPROOF_AGENTS_PATH", str(agents_folder))
+
+    def over_the_road(files: dict[str, str], *, folder: Path | None = None, **rest: Any) -> Attempted:
+        road = hand_out(
+            settings_for(
+                folder or lean_finished[0].paper.folder, lean_finished[0].store.root, "hand", options={"files": files}, **rest
+            ),
+            tell=lambda text: None,
+        )
+        shutil.copytree(lean_finished[0].folder / "private", road.folder / "private", dirs_exist_ok=True)
+        hand_in(road, work(road, {"files": files}))
+        rerun(road)
+        return road, score(road)
+
+    return over_the_road
+
+
+@pytest.fixture(scope="session")
+def environment(home: Path) -> dict[str, str]:
+    """The environment of a command line that knows the tiny papers."""
+    return {**os.environ, "REPROOF_PAPERS_PATH": str(home / "papers"), "COLUMNS": "120"}
+
+
+@pytest.fixture
+def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
+    """`reproof` in a process of its own."""
+
+    def run(*words: object, folder: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from harness.cli.main import main; main()", *map(str, words)]
+        return subprocess.run(
+            command, cwd=folder or tmp_path, env={**environment, **more}, capture_output=True, text=True, timeout=100
+        )
+
+    return run

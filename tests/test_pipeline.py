@@ -1,0 +1,439 @@
+"""The whole road on papers of next to nothing: the records, going on after a death, and every kind of bad submission."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_paper import WORK, lean, write_paper
+
+from harness.errors import SubmissionError, UsageError
+from harness.paper.load import load_paper
+from harness.pipeline import Rerun, ensure_submission, hand_out, rerun, resume, score, units_of, work
+from harness.record.store import Store, read
+from harness.rerun.engine import known_records
+from harness.rerun.execute import RunRecord
+from harness.scoring.finding import Verdict
+from harness.scoring.score import ClaimScore, Score
+
+Attempted = tuple[Any, Score]
+Submit = Callable[..., Attempted]
+
+
+def silent(text: str) -> None:
+    """Tell nobody."""
+
+
+def leaf(result: Score, name: str) -> ClaimScore:
+    return next(claim for claim in result.claims if claim.id == name)
+
+
+def records_of(road: Any) -> dict[str, RunRecord]:
+    """The records of a road's submission by label, faults of ours among them."""
+    units = [unit for unit in units_of(road, read(road.folder / "rerun.json", Rerun)) if unit.author == "submission"]
+    found = known_records(units, road.store)
+    return {unit.label: found[unit.key] for unit in units}
+
+
+def run_files(store: Store) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in sorted((store.root / "runs").rglob("*")) if path.is_file()}
+
+
+def test_the_reference_passes_on_every_kind_of_claim(finished: Attempted) -> None:
+    road, result = finished
+    assert result.verdict == "PASS"
+    assert result.score.value == pytest.approx(1.0)
+    assert result.score.coverage == 1.0
+    assert result.slots == 3  # foreseen at the first look
+    assert {claim.kind for claim in result.claims} == {"numeric", "exact", "ordering", "curve", "exponent", "threshold", "probe"}
+    assert {claim.verdict for claim in result.claims} <= {Verdict.CERTIFIED, Verdict.CONSISTENT}
+    assert sum(claim.weight for claim in result.claims) == pytest.approx(1.0)
+    assert [gate.gate for gate in result.integrity] == [1, 6]
+    assert not any(gate.fired for gate in result.integrity)
+    assert result.usage["rerun"].runs == 28
+    assert result.usage["reference"].runs == 9
+    assert result.usage["rerun"].cpu > 0
+    assert road.attempt.paper_version == result.paper_version
+
+
+def test_what_an_attempt_leaves(finished: Attempted) -> None:
+    road, _ = finished
+    assert {path.name for path in road.folder.iterdir()} >= {
+        "attempt.json", "submission.json", "rerun.json", "measurements.json", "score.json", "ledger.jsonl", "private", "workspace",
+    }  # fmt: skip
+    kinds = [json.loads(line)["kind"] for line in (road.folder / "ledger.jsonl").read_text().splitlines()]
+    assert kinds[:4] == ["started", "submitted", "rerun", "scored"]
+    for name in ("", "private"):
+        assert (road.folder / name).stat().st_mode & 0o077 == 0
+    plan = json.loads((road.folder / "private/plan.json").read_text())
+    public = (road.folder / "ledger.jsonl").read_text()
+    assert not any(str(seed) in public for seed in plan["seeds"])
+    assert not any(digest in public for digests in plan["held_out"].values() for digest in digests)
+    assert not list((road.store.root / "staging").iterdir())
+
+
+def test_a_run_leaves_log_outputs_and_record(finished: Attempted) -> None:
+    road, _ = finished
+    units = units_of(road, read(road.folder / "rerun.json", Rerun))
+    for unit in units:
+        folder = road.store.run(unit.key)
+        assert {path.name for path in folder.iterdir()} == {"run.json", "log.txt", "outputs"}
+        record = read(folder / "run.json", RunRecord)
+        assert record.status == "completed"
+        assert set(record.outputs) == {path.name for path in (folder / "outputs").iterdir()}
+        assert record.spent.wall > 0
+        assert record.seed == unit.seed
+
+
+def test_nothing_is_computed_twice(finished: Attempted) -> None:
+    road, result = finished
+    before = run_files(road.store)
+    told: list[str] = []
+    again = resume(road.attempt.id, road.store.root, tell=told.append)
+    rerun(again)
+    assert run_files(road.store) == before
+    assert score(again) == result
+
+
+def test_a_score_reads_back_as_it_was(finished: Attempted) -> None:
+    road, result = finished
+    assert read(road.folder / "score.json", Score) == result
+
+
+def test_the_first_seeds_are_the_same_whatever_the_number_of_slots(home: Path, attempted: Callable[..., Attempted]) -> None:
+    road, result = attempted(home / "papers" / "lean", home / "all", slots="all")
+    assert result.slots == 3
+    assert len(read(road.folder / "rerun.json", Rerun).looks) == 1
+
+
+def test_starter_and_mutation_earn_what_they_deserve(
+    lean_finished: Attempted, attempted: Callable[..., Attempted]
+) -> None:
+    folder, results = lean_finished[0].paper.folder, lean_finished[0].store.root
+    road, result = attempted(folder, results, "starter")
+    assert (result.verdict, result.score.value, result.score.coverage) == ("FAIL", 0.0, 1.0)
+    assert "NotImplementedError: the walk is yours to write" in leaf(result, "number_published").explanation
+    assert {claim.verdict for claim in result.claims} == {Verdict.MISSING}
+    assert result.slots == 1
+    road, result = attempted(folder, results, "mutation", name="doubled_step")
+    assert result.verdict == "FAIL"
+    assert {leaf(result, name).verdict for name in ("number_published", "number_reference", "exact_published")} == {Verdict.FAILED}
+    assert all(record.usable for record in records_of(road).values())
+
+
+# --- bad submissions ---------------------------------------------------------------------------------------------
+
+HARM = """\
+def walk(parameters, seed, instance, out):
+    import os, pickle, time
+    honest(parameters, seed, instance, out)
+    if parameters["method"] == "noisy" and "shift" not in instance:
+        position = [3.0, 1.5, 1.0, 0.75]
+        {harm}
+
+
+def honest("""
+
+
+def harmed(harm: str) -> dict[str, str]:
+    """The reference, doing harm on the pinned instance of the noisy walk."""
+    assert WORK.count("def walk(") == 1
+    return {"reproduction/work.py": WORK.replace("def walk(", HARM.format(harm=harm), 1)}
+
+
+BAD = {
+    "missing output": ("(out / 'position.npy').unlink()", "unusable", "output position is missing"),
+    "nan": ("save(out / 'position.npy', [3.0, float('nan'), 1.0, 0.75])", "unusable", "position is not finite: expected finite numbers, got nan at (1,)"),
+    "wrong shape": ("save(out / 'position.npy', position[:3])", "unusable", "position has the wrong shape: expected (4), got (3)"),
+    "pickle": ("(out / 'position.npy').write_bytes(pickle.dumps(position))", "unusable", "output position cannot be read"),
+    "garbage header": ("(out / 'position.npy').write_bytes(b'\\x93NUMPY\\x01\\x00\\x05\\x00((((' + bytes([10]))", "unusable", "output position"),
+    "json without a key": ("(out / 'report.json').write_text('{}')", "unusable", "report lacks a key"),
+    "nan in json": ("(out / 'report.json').write_text('{\"mean\": NaN, \"steps\": 4}')", "unusable", "report.mean is not finite"),
+    "link as output": ("(out / 'position.npy').unlink(); os.symlink('/etc/passwd', out / 'position.npy')", "unusable", "position"),
+    "crash": ("raise ValueError('out of luck')", "crashed", "ValueError: out of luck"),
+    "exit code": ("os._exit(3)", "crashed", "ended with exit code 3"),
+    "signal": ("os.kill(os.getpid(), 11)", "crashed", "exit code 139"),
+    "endless loop": ("while True: pass", "killed", "it used more than its 1 s of CPU time"),
+    "memory": ("x = bytearray(b'1') * (200 << 20)", None, "memory"),
+    "disk": ("(out / 'more.bin').write_bytes(bytes(8 << 20))", None, ""),
+}  # fmt: skip
+
+
+def tight(spec: dict[str, Any]) -> None:
+    lean(spec)
+    spec["experiments"]["walk"]["limits"] = {"cpu": "1 s", "memory": "64 MiB", "processes": 8, "disk": "1 MiB"}
+
+
+@pytest.fixture(scope="session")
+def tight_folder(home: Path) -> Path:
+    return write_paper(home / "tight" / "lean", tight)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_submission_loses_what_it_spoils_and_nothing_else(submit: Submit, tight_folder: Path, name: str) -> None:
+    harm, status, says = BAD[name]
+    road, result = submit(harmed(harm), folder=tight_folder)
+    records = records_of(road)
+    spoilt = [record for label, record in records.items() if "noisy" in label and "pinned" in label]
+    honest = [record for record in records.values() if record not in spoilt]
+    assert spoilt
+    assert {record.status for record in honest} == {"completed"}
+    assert {record.status for record in spoilt} <= ({status} if status else {"crashed", "killed", "unusable"})
+    assert result.verdict == "FAIL"
+    assert result.score.coverage == 1.0  # it is not our fault
+    for lost in ("number_published", "number_said", "threshold_below"):
+        assert leaf(result, lost).verdict is Verdict.MISSING
+        assert leaf(result, lost).score == 0.0
+        assert says.lower() in leaf(result, lost).explanation.lower()
+        assert "walk method=noisy" in leaf(result, lost).explanation
+    for kept in ("number_reference", "exact_published", "exact_reference"):
+        assert leaf(result, kept).score == pytest.approx(1.0, abs=0.3)
+    assert "the core leaf number_published is missing" in result.reasons
+    assert read(road.folder / "score.json", Score) == result
+
+
+def test_a_link_in_a_submission_is_refused_and_the_attempt_is_kept(submit: Submit, lean_finished: Attempted) -> None:
+    before = set(lean_finished[0].store.attempts())
+    with pytest.raises(SubmissionError) as caught:
+        submit({**harmed("pass"), "reproduction/data.txt": "->/etc/passwd"})
+    assert "reproduction/data.txt" in str(caught.value)
+    assert caught.value.remedy
+    (name,) = set(lean_finished[0].store.attempts()) - before
+    assert (lean_finished[0].store.attempt(name) / "ledger.jsonl").exists()
+    assert (lean_finished[0].store.attempt(name) / "workspace/reproduction/work.py").exists()
+
+
+def test_a_sleeper_is_a_fault_of_ours_and_never_a_zero(submit: Submit, home: Path) -> None:
+    """Half a second of CPU gives two and a half of wall; who sleeps them away may have been starved by the machine."""
+
+    def hasty(spec: dict[str, Any]) -> None:
+        lean(spec)
+        spec["experiments"]["walk"]["limits"]["cpu"] = "0.5 s"
+        spec["seeds"] = {"looks": [2, 3], "reference": 2}
+
+    folder = write_paper(home / "hasty" / "lean", hasty)
+    road, result = submit(harmed("time.sleep(60)"), folder=folder)
+    assert result.verdict == "UNDECIDED"
+    assert 0 < result.score.coverage < 1
+    assert leaf(result, "number_published").verdict is Verdict.INVALID
+    assert leaf(result, "exact_published").verdict is Verdict.CERTIFIED
+    assert any("of the weight could be judged" in reason for reason in result.reasons)
+    assert "2.5 s of wall time" in leaf(result, "number_published").explanation, leaf(result, "number_published").explanation
+    faults = [record for record in records_of(road).values() if record.status == "fault"]
+    assert faults
+    assert not any((road.store.run(record.key)).exists() for record in faults)  # tried again next time
+
+
+def test_a_hostile_log_is_shown_and_not_obeyed(submit: Submit) -> None:
+    from rich.console import Console
+
+    from harness.report.table import score_table
+
+    _, result = submit(harmed("print('\\x1b[2J\\x1b]0;owned\\x07', flush=True); print('x' * 10**6); raise ValueError('\\x1b[31m[bold]red')"))
+    console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(score_table(result))
+    text = console.export_text(styles=True)
+    assert "owned" not in text.replace("\\x1b]0;owned", "")
+    assert "\x1b[2J" not in text
+    assert "[bold]red" in text.replace("\n", "")
+
+
+def test_identical_outputs_for_all_seeds_deny_pass(submit: Submit) -> None:
+    _, result = submit({"reproduction/work.py": WORK.replace("random.Random(seed)", "random.Random(7)")})
+    gate = result.integrity[0]
+    assert gate.fired
+    assert gate.denies_pass
+    assert "identical outputs for 2 different seeds" in gate.detail
+    assert result.verdict == "FAIL"
+    assert result.score.value > 0.8  # it is denied by the gate alone
+
+
+def test_outputs_that_do_not_repeat_themselves_deny_pass(submit: Submit) -> None:
+    _, result = submit({"reproduction/work.py": WORK.replace("random.Random(seed)", "random.Random()").replace('== "noisy" else 0.0', '== "noisy" else 1e-4')})
+    assert result.integrity[0].fired
+    assert "does not repeat itself" in result.integrity[0].detail
+    assert result.verdict == "FAIL"
+
+
+def test_the_answers_of_the_paper_pasted_in_are_found_on_fresh_instances(submit: Submit) -> None:
+    """A hard-coder knows the pinned goal; on a goal drawn for the attempt it gives the same answer."""
+    pasted = WORK.replace('instance["goal"]', "3.0").replace('sum(instance.get("shift", [1.0]))', 'len(instance.get("shift", [1.0]))')
+    _, result = submit({"reproduction/work.py": pasted})
+    assert leaf(result, "number_published").score == pytest.approx(1.0)
+    gate = result.integrity[1]
+    assert gate.fired
+    assert "exact_reference failed" in gate.detail
+    assert result.verdict == "FAIL"
+
+
+@pytest.mark.parametrize("ragged", ["[[1, 2], [3]]", "[[[1]], 2]"])
+def test_a_ragged_list_cannot_end_the_scoring(submit: Submit, home: Path, ragged: str) -> None:
+    def listed(spec: dict[str, Any]) -> None:
+        lean(spec)
+        spec["experiments"]["walk"]["outputs"]["extra"] = {"file": "extra.json", "keys": {"l": "list", "t": "float"}}
+
+    folder = write_paper(home / "ragged" / "lean", listed, work=None or WORK)
+    harm = "pass"
+    text = harmed(harm)["reproduction/work.py"].replace(
+        "    honest(parameters, seed, instance, out)\n",
+        "    honest(parameters, seed, instance, out)\n    (out / 'extra.json').write_text('{\"l\": " + ragged + ", \"t\": ' + repr(time.time()) + '}')\n",
+    )
+    _, result = submit({"reproduction/work.py": text}, folder=folder)
+    assert result.integrity[0].fired
+
+
+CURVES = {
+    "empty": "np.zeros((0, 2))",
+    "one point": "np.ones((1, 2))",
+    "fewer points": "np.column_stack([[1.0, 2.0], [3.0, 1.5]])",
+    "falling x": "np.column_stack([[4.0, 3, 2, 1], outputs['position']])",
+    "one x": "np.column_stack([np.ones(4), outputs['position']])",
+    "infinite x": "np.column_stack([[1.0, 2, 3, np.inf], outputs['position']])",
+    "infinite y": "np.column_stack([[1.0, 2, 3, 4], [3.0, np.inf, 1, 0.75]])",
+    "negative y": "np.column_stack([[1.0, 2, 3, 4], -outputs['position']])",
+    "another shape": "outputs['position']",
+    "text": "'curve'",
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_no_curve_can_end_the_scoring(home: Path, finished: Attempted, name: str) -> None:
+    """A metric may make anything of what a submission wrote; here it does so of the submission's outputs alone."""
+    from harness.rerun.measure import measure
+    from harness.scoring.score import grade, verdict_of
+
+    road, _ = finished
+    source = (road.paper.folder / "metrics.py").read_text()
+    harm = f"    if abs(outputs['report']['mean'] - said()) > 1e-12:\n        return {CURVES[name]}\n"
+    units = units_of(road, read(road.folder / "rerun.json", Rerun))
+    records = known_records(units, road.store)
+    folder = write_paper(home / "curves" / name.replace(" ", "_") / "tiny", metrics=source.replace("    position = outputs", harm.replace("said()", "1e9") + "    position = outputs", 1))
+    theirs = measure(road.paper, units, records, road.store)
+    mine = measure(load_paper(folder), units, records, road.store)
+    measured = [m for m in mine if m.author == "submission"] + [m for m in theirs if m.author == "reference"]
+    graded = grade(road.paper, measured, units, records, road.store)
+    verdicts = {one.id: one.verdict for one in graded.judged}
+    assert verdict_of(graded)[0] in ("PASS", "FAIL", "UNDECIDED")
+    assert verdicts["number_published"] is Verdict.CERTIFIED
+    assert graded.coverage == 1.0, "a curve of the submission is not our fault"
+    spoilt = {verdict for name, verdict in verdicts.items() if name.startswith(("curve", "exponent"))}
+    assert spoilt & {Verdict.FAILED, Verdict.MISSING}
+
+
+# --- without isolation, interruptions, rescoring ------------------------------------------------------------------
+
+
+def test_without_isolation_nothing_passes(home: Path, attempted: Callable[..., Attempted]) -> None:
+    _, result = attempted(home / "papers" / "lean", home / "bare", backend="process")
+    assert result.verdict == "UNDECIDED"
+    assert result.score.value == pytest.approx(1.0)
+    assert any("never PASS" in reason for reason in result.reasons)
+    assert "process" in result.isolation
+
+
+SLOW = WORK.replace("def walk(", "def walk(parameters, seed, instance, out):\n    import time\n    time.sleep(0.3)\n    quick(parameters, seed, instance, out)\n\n\ndef quick(", 1)
+
+
+def begun(home: Path, name: str, environment: dict[str, str]) -> tuple[Path, Path, subprocess.Popen[str]]:
+    """An attempt under way in a process group of its own, once its first runs have landed."""
+    folder = write_paper(home / name / "lean", lean, work=SLOW)
+    (folder / "starter/reproduction/work.py").write_text("def work(run, folder, out):\n    raise NotImplementedError\n")
+    results = home / f"{name}-results"
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from harness.cli.main import main; main()", "attempt", f"paper={folder}", f"results={results}", "tracking=none", "slots=all", "engine.workers=2"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while time.monotonic() < end and len(list((results / "runs").glob("*/*/run.json"))) < 2:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    return folder, results, process
+
+
+def judged(result: Score) -> dict[str, tuple[str, float]]:
+    return {claim.id: (claim.verdict, claim.score) for claim in result.claims}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_attempt_goes_on_to_the_same_verdict(
+    home: Path, environment: dict[str, str], how: signal.Signals
+) -> None:
+    _, results, process = begun(home, f"interrupted-{how}", environment)
+    os.killpg(process.pid, how)
+    _, err = process.communicate(timeout=30)
+    done = set((results / "runs").glob("*/*/run.json"))
+    assert 2 <= len(done) < 12
+    for path in done:
+        assert read(path, RunRecord).status == "completed", "a cancelled run was kept as if the submission had failed"
+    (name,) = Store(results).attempts()
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"reproof rerun {name}" in err
+        assert "Traceback" not in err
+    road = resume(name, results, tell=silent)
+    ensure_submission(road)
+    rerun(road)
+    result = score(road)
+    assert result.verdict == "PASS"
+    assert set(judged(result).values()) == {(Verdict.CERTIFIED, 1.0)} or result.score.value > 0.95
+    assert done < set((results / "runs").glob("*/*/run.json"))
+    assert not any((results / "staging").iterdir()) or how != signal.SIGINT
+
+
+def test_what_was_not_handed_in_yet_is_handed_in_on_going_on(home: Path, settings: Callable[..., Any]) -> None:
+    road = hand_out(settings(home / "papers" / "lean", home / "cut"), tell=silent)
+    work(road, {})
+    again = resume(road.attempt.id, home / "cut", tell=silent)
+    handed = ensure_submission(again)
+    assert handed.ended == "interrupted"
+    assert ensure_submission(again) == handed
+
+
+def test_a_changed_margin_is_rescored_without_a_run(home: Path, attempted: Callable[..., Attempted]) -> None:
+    folder = write_paper(home / "changing" / "lean", lean)
+    road, first = attempted(folder, home / "changing-results")
+    before = run_files(road.store)
+
+    def narrow(spec: dict[str, Any]) -> None:
+        lean(spec)
+        spec["claims"]["number_published"]["target"] |= {"margin": 1e-6, "value": 1.7, "spread": {"kind": "sd", "value": 1e-4}}
+
+    write_paper(folder, narrow)
+    again = score(resume(road.attempt.id, road.store.root, tell=silent), again=True)
+    assert run_files(road.store) == before
+    assert first.paper_version != again.paper_version == load_paper(folder).version
+    assert leaf(first, "number_published").verdict is Verdict.CERTIFIED
+    assert leaf(again, "number_published").verdict is Verdict.FAILED
+    assert again.verdict == "FAIL"
+    kinds = [json.loads(line)["kind"] for line in (road.folder / "ledger.jsonl").read_text().splitlines()]
+    assert kinds[-2:] == ["scored", "rescored"]
+
+
+def test_infinities_travel_through_the_records(submit: Submit) -> None:
+    """The ratio of a walk to nothing is infinite: a value that is printed, kept, and read back."""
+    road, result = submit(harmed("save(out / 'position.npy', [1e308] * 4)"))
+    assert leaf(result, "number_published").verdict is Verdict.FAILED
+    measured = leaf(result, "number_published").measured
+    assert measured is not None
+    assert math.isinf(measured)
+    assert read(road.folder / "score.json", Score) == result
+    text = json.dumps(result.model_dump(mode="json"), allow_nan=False)
+    assert "Infinity" in text
+
+
+def test_unknown_names_are_answered(home: Path, settings: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="unknown attempt"):
+        resume("nobody", home / "results", tell=silent)
+    asked = settings(home / "papers" / "lean", home / "results")
+    budget = asked.budget.model_copy(update={"name": "standart"})
+    with pytest.raises(UsageError, match="did you mean standard"):
+        hand_out(asked.model_copy(update={"budget": budget}), tell=silent)
