@@ -13,7 +13,6 @@ ReproofError                     1
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -111,6 +110,8 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: object = None)
     unknown paper: got 'pse'
       did you mean pes? Known: pes, tree_search
     """
+    import difflib  # a fifth of the command's start, and only wrong names need it
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""

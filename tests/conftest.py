@@ -161,7 +161,7 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
     """`reproof` in a process of its own."""
 
     def run(*words: object, folder: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from harness.cli.main import main; main()", *map(str, words)]
+        command = [sys.executable, "-c", "from harness.cli.start import main; main()", *map(str, words)]
         return subprocess.run(
             command, cwd=folder or tmp_path, env={**environment, **more}, capture_output=True, text=True, timeout=100
         )

@@ -89,7 +89,7 @@ def test_every_module_says_what_lives_in_it(module: str) -> None:
     "code",
     [
         "import harness.cli.main",
-        "from harness.cli.main import _run; import sys; sys.argv = ['reproof', '--help']; _run()",
+        "from harness.cli.main import run; import sys; sys.argv = ['reproof', '--help']; run()",
     ],
     ids=["import", "help"],
 )

@@ -349,7 +349,7 @@ def begun(home: Path, name: str, environment: dict[str, str]) -> tuple[Path, Pat
     (folder / "starter/reproduction/work.py").write_text("def work(run, folder, out):\n    raise NotImplementedError\n")
     results = home / f"{name}-results"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from harness.cli.main import main; main()", "attempt", f"paper={folder}", f"results={results}", "tracking=none", "slots=all", "engine.workers=2"],
+        [sys.executable, "-c", "from harness.cli.start import main; main()", "attempt", f"paper={folder}", f"results={results}", "tracking=none", "slots=all", "engine.workers=2"],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     end = time.monotonic() + 60

@@ -24,7 +24,8 @@ from harness.attempt.participant import Assignment, Outcome
 from harness.attempt.submission import DEFAULT_LIMITS
 from harness.attempt.task import start_commit_of
 from harness.cleanroom.sandbox import WAIVABLE
-from harness.cli.main import VERBS, reproof
+from harness.cli.main import reproof
+from harness.cli.start import VERBS
 from harness.config import Settings, compose
 from harness.errors import ReproofError
 from harness.paper.load import Paper, find_papers, load_paper
@@ -179,7 +180,7 @@ def test_a_command_that_is_wrong_is_found() -> None:
 
 @pytest.mark.parametrize("line", [p for p in commands() if p.values[0].startswith(CHEAP)])
 def test_cheap_commands_run(line: str, tmp_path: Path) -> None:
-    program = [sys.executable, "-c", "from harness.cli.main import main; main()"]
+    program = [sys.executable, "-c", "from harness.cli.start import main; main()"]
     done = subprocess.run([*program, *words_of(line)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout
@@ -268,10 +269,11 @@ def test_every_key_of_the_printed_score_is_described(record: type[Record]) -> No
 def test_the_layout_of_records_is_the_one_described(finished: tuple[Road, Score]) -> None:
     road, _ = finished
     page = (ROOT / "results" / "README.md").read_text()
-    layout = page.partition("attempts/<id>/")[2].partition("\n\n")[0]
-    described = set(re.findall(r"^ {4,}([a-z.]+[a-z])", layout, re.MULTILINE))
+    layout = re.search(r"^    attempts/<id>/$.*?\n\n", page, re.DOTALL | re.MULTILINE)
+    assert layout
+    described = set(re.findall(r"^ {4,}([a-z.]+[a-z])", layout[0], re.MULTILINE))
     for folder in (road.folder, road.store.root):
-        assert {path.name for path in folder.iterdir()} <= described | {"mlflow"}
+        assert {path.name for path in folder.iterdir()} <= described
 
 
 def test_the_seams_are_described() -> None:

@@ -1,0 +1,55 @@
+"""Where the command starts: the table of verbs, printed without importing anything when that is all that is asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+VERBS: dict[str, tuple[str, str]] = {
+    "papers": ("papers", "List the papers."),
+    "paper": ("papers", "Show, validate and sync a paper; print the schema."),
+    "attempt": ("attempts", "Take a participant from brief to score."),
+    "rerun": ("attempts", "Rerun a submission in the clean room, or go on with it."),
+    "score": ("attempts", "Score an attempt from its runs."),
+    "rescore": ("attempts", "Score again, with the paper as it is now, without rerunning."),
+    "report": ("attempts", "Show an attempt's score and its reasons."),
+    "attempts": ("attempts", "List the attempts."),
+    "track": ("attempts", "Mirror an attempt to MLflow from its records."),
+    "doctor": ("machine", "Say what this machine can and cannot guarantee."),
+    "demo": ("machine", "Walk the whole road on one paper, in under a minute."),
+}
+"""Each verb: the module of harness/cli it lives in, and its line in `reproof --help`."""
+
+_HELP = """\
+Usage: reproof VERB [ARGUMENTS]
+
+  Re-prove award-winning reinforcement-learning papers.
+
+  Example:
+    reproof demo
+    reproof attempt paper=tree_search participant=reference
+
+Verbs:
+{verbs}
+
+Options:
+  -h, --help  Show this, or after a verb what it does.
+  --version   Show the version.
+"""
+
+
+def overview() -> str:
+    """What `reproof --help` prints."""
+    return _HELP.format(verbs="\n".join(f"  {name:9} {line}" for name, (_, line) in VERBS.items()))
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] in ([], ["-h"], ["--help"]):
+        sys.stdout.write(overview())
+        return
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # the cores belong to the runs
+    from harness.cli.main import run
+
+    sys.exit(run())
