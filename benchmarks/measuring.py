@@ -86,11 +86,18 @@ def elapsed(thing: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def command(*words: str | Path, status: Sequence[int] = (0,), cwd: Path | None = None) -> Callable[[], object]:
+def command(
+    *words: str | Path,
+    status: Sequence[int] = (0,),
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Callable[[], object]:
     """A call that runs a program to its end, and fails if its exit status is not one of those named."""
 
     def run() -> None:
-        done = subprocess.run([str(word) for word in words], capture_output=True, check=False, cwd=cwd)
+        done = subprocess.run(
+            [str(word) for word in words], capture_output=True, stdin=subprocess.DEVNULL, check=False, cwd=cwd, env=environment
+        )
         if done.returncode not in status:
             said = (done.stderr or done.stdout).decode(errors="replace")[-2000:]
             raise RuntimeError(f"{' '.join(map(str, words))} ended with {done.returncode}: {said}")

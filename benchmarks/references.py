@@ -61,11 +61,10 @@ class Bench:
         Raises:
             RuntimeError: The reference's run did not end well.
         """
-        experiment = self.paper.spec.experiments[unit.experiment]
         never = threading.Event()
         if unit.needs is not None:
             self.inside(unit.needs)
-        record = execute(unit, experiment, store=self.store, sandbox=self.sandbox, cancel=never)
+        record = execute(unit, self.paper, store=self.store, sandbox=self.sandbox, cancel=never)
         if not record.usable:
             raise RuntimeError(f"{self.paper.id} {unit.label}: {record.status}, {'; '.join(record.problems)}")
         return record

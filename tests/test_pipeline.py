@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -239,7 +240,7 @@ def test_a_hostile_log_is_shown_and_not_obeyed(submit: Submit) -> None:
     from harness.report.table import score_table
 
     _, result = submit(harmed("print('\\x1b[2J\\x1b]0;owned\\x07', flush=True); print('x' * 10**6); raise ValueError('\\x1b[31m[bold]red')"))
-    console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(score_table(result))
     text = console.export_text(styles=True)
     assert "owned" not in text.replace("\\x1b]0;owned", "")
@@ -281,7 +282,7 @@ def test_a_ragged_list_cannot_end_the_scoring(submit: Submit, home: Path, ragged
         lean(spec)
         spec["experiments"]["walk"]["outputs"]["extra"] = {"file": "extra.json", "keys": {"l": "list", "t": "float"}}
 
-    folder = write_paper(home / "ragged" / "lean", listed, work=None or WORK)
+    folder = write_paper(home / "ragged" / "lean", listed)
     harm = "pass"
     text = harmed(harm)["reproduction/work.py"].replace(
         "    honest(parameters, seed, instance, out)\n",

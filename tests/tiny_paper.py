@@ -278,6 +278,7 @@ MUTATIONS = """\
   why: The rate is forgotten in the update.
   fails: [one_update]
 """
+LEAN_MUTATIONS = MUTATIONS[: MUTATIONS.index("- name: forgotten_rate")]
 BRIEF = """\
 # A tiny paper
 
@@ -305,6 +306,7 @@ Edit = Callable[[dict[str, Any]], object]
 
 def write_paper(folder: Path, edit: Edit | None = None, **files: str) -> Path:
     """Write the paper into a folder, its paper.yaml edited, single files replaced by their stem."""
+    files = {"mutations": LEAN_MUTATIONS, **files} if edit is lean else files
     for name, text in FILES.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

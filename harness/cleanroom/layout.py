@@ -51,7 +51,12 @@ def _walls(waive: frozenset[str]) -> Iterator[str]:
         yield "--disable-userns"
 
 
-def _system(job: Job) -> Iterator[str]:
+@functools.cache
+def _programs() -> tuple[str, ...]:
+    return tuple(_find_programs())
+
+
+def _find_programs() -> Iterator[str]:
     yield from ("--ro-bind", "/usr", "/usr")
     for name in _SYSTEM:
         path = Path("/", name)
@@ -61,6 +66,10 @@ def _system(job: Job) -> Iterator[str]:
             yield from ("--ro-bind", str(path), str(path))
     for name in _ETC:
         yield from ("--ro-bind-try", name, name)
+
+
+def _system(job: Job) -> Iterator[str]:
+    yield from _programs()
     yield from ("--proc", "/proc", "--dev", "/dev")
     yield from ("--size", _bytes(job.limits.memory // 2), "--perms", "1777", "--tmpfs", "/dev/shm")
     yield from ("--size", _bytes(job.limits.disk), "--perms", "1777", "--tmpfs", "/tmp")
@@ -85,6 +94,8 @@ def _foundation() -> tuple[Path, ...]:
 
 
 def _masks(job: Job, shown: list[tuple[Path, str]]) -> list[str]:
+    if not job.hidden:
+        return []
     words: list[str] = []
     places = [(source.resolve(), target) for source, target in [(Path("/usr"), "/usr"), *shown]]
     for hidden in sorted({path.resolve() for path in job.hidden}):

@@ -60,6 +60,7 @@ class Watch:
         self._child, self._meter, self._limits = child, meter, limits
         self._pipes = dict(pipes)
         self._quotas, self._cancel, self._began = quotas, cancel, began
+        self._dead = False
         self._poll = select.poll()
         for handle in self._pipes:
             os.set_blocking(handle, False)
@@ -74,9 +75,13 @@ class Watch:
         killed_by = self._until_exit()
         wall = time.monotonic() - self._began
         self._meter.kill()
+        if killed_by is not None:  # so early that the child had not entered its group, nobody was struck
+            self._child.kill()
+            self._meter.kill()
         status = self._child.wait()
         reading = self._meter.read()
         self._drain()
+        self._dead = True
         if killed_by is None:
             killed_by = self._breach(reading, wall=0.0, final=True)
         return Ending(
@@ -160,9 +165,10 @@ class Watch:
                 pass
 
     def close(self) -> None:
-        """After a failure: kill the tree, reap the child, close the pipes."""
+        """Close the pipes; after a failure, kill the tree and reap the child first."""
         try:
-            self._meter.kill()
+            if not self._dead:
+                self._meter.kill()
         finally:
             if self._child.returncode is None:
                 self._child.kill()

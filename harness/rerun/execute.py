@@ -174,6 +174,8 @@ def _record(
 
 def _judge(unit: Unit, experiment: Experiment, outputs: Path, completed: Completed) -> tuple[Status, list[str]]:
     limits = unit.limits
+    if completed.killed_by == "cancel":
+        return "fault", ["ended by an interruption of ours"]
     if completed.killed_by == "wall" and completed.usage.cpu < limits.cpu / 2:
         return "fault", [f"stopped after {limits.wall:g} s of wall time with {completed.usage.cpu:.3g} s of CPU used"]
     if completed.killed_by is not None:

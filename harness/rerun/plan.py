@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import RecordError
-from harness.paper.claims import InstanceSet, Scalar, needs_reference, selections
+from harness.paper.claims import Claim, Probe, Scalar, needs_reference, selections
 from harness.paper.consistency import needed_cases
 from harness.paper.load import Paper
 from harness.paper.schema import Experiment, RunLimits
@@ -115,6 +115,10 @@ class Unit:
         return f"{self.experiment} {case} {self.instance.label} slot {self.slot}{repeat}".replace("  ", " ")
 
 
+Place = tuple[str, dict[str, Scalar], Instance]
+"""An experiment, a case and an instance."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Planner:
     """Turns a plan into units of work."""
@@ -148,36 +152,40 @@ class Planner:
         return pinned(self.paper, experiment) + kept
 
     def submission(self, tree: str, slots: int) -> list[Unit]:
-        """All units of a submission up to a number of filled slots, with the replicates."""
+        """All units of a submission up to a number of filled slots, with the replicates; what no leaf reads is not run."""
+        read = self._read(dict(self.paper.spec.leaves()).values())
         units = [
             unit
-            for name, experiment in self.paper.spec.experiments.items()
-            for case in experiment.cases
-            for instance in self.instances[name]
+            for name, case, instance in read
             for unit in self._slots(tree, name, case, instance, range(1, slots + 1))
         ]
-        return units + [self._replicate(tree, name) for name in self.paper.spec.experiments]
+        return units + [self._replicate(tree, name, read) for name in dict.fromkeys(name for name, _, _ in read)]
 
     def reference(self, tree: str) -> list[Unit]:
         """The units by which the reference answers held-out instances, and the inputs of probes."""
         slots = range(1, len(self.plan.reference_seeds) + 1)
+        leaves = [leaf for _, leaf in self.paper.spec.leaves() if needs_reference(leaf)]
         return [
             unit
-            for name, case, which in self._asked()
-            for instance in self.instances[name]
-            if instance.which == which
+            for name, case, instance in self._read(leaves)
             for unit in self._slots(tree, name, case, instance, slots, author="reference")
         ]
 
-    def _asked(self) -> Iterator[tuple[str, dict[str, Scalar], InstanceSet]]:
-        seen = set()
-        for _, leaf in self.paper.spec.leaves():
-            for selection in selections(leaf) if needs_reference(leaf) else []:
-                case = self.paper.spec.experiments[selection.experiment].cases_of(selection)[0]
-                asked = (selection.experiment, canonical(case), selection.instance)
-                if asked not in seen:
-                    seen.add(asked)
-                    yield selection.experiment, case, selection.instance
+    def _read(self, leaves: Iterable[Claim | Probe]) -> list[Place]:
+        """Every experiment, case and instance that some leaves read, once, in the order of paper.yaml."""
+        asked = {
+            (selection.experiment, canonical(experiment.cases_of(selection)[0]), selection.instance)
+            for leaf in leaves
+            for selection in selections(leaf)
+            for experiment in [self.paper.spec.experiments[selection.experiment]]
+        }
+        return [
+            (name, case, instance)
+            for name, experiment in self.paper.spec.experiments.items()
+            for case in experiment.cases
+            for instance in self.instances[name]
+            if (name, canonical(case), instance.which) in asked
+        ]
 
     def _slots(
         self, tree: str, name: str, case: dict[str, Scalar], instance: Instance, slots: Iterable[int],
@@ -222,10 +230,9 @@ class Planner:
         candidates = same or self.instances[experiment]
         return candidates[min(instance.index, len(candidates) - 1)]
 
-    def _replicate(self, tree: str, name: str) -> Unit:
-        """The repeated first slot of one case and instance, which nobody can know beforehand."""
-        experiment = self.paper.spec.experiments[name]
+    def _replicate(self, tree: str, name: str, read: list[Place]) -> Unit:
+        """The repeated first slot of one case and instance of an experiment, which nobody can know beforehand."""
         draw = int.from_bytes(hashlib.sha256(f"{self.plan.entropy} {name}".encode()).digest()[:8], "big")
-        choices = [(case, instance) for case in experiment.cases for instance in self.instances[name]]
+        choices = [(case, instance) for other, case, instance in read if other == name]
         case, instance = choices[draw % len(choices)]
         return self._unit(tree, name, case, instance, 1, replicate=1)
