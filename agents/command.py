@@ -50,13 +50,15 @@ def work(assignment: Assignment) -> Outcome:
             environment={**options.environment, **_told(assignment)},
             limits=_limits(assignment, left),
             cwd=WORKSPACE,
-            hidden=tuple(folder / "private" for folder in find_papers().values()) + (assignment.paper.private,),
+            hidden=(assignment.paper.private, *(folder / "private" for folder in find_papers().values())),
         )
     )
     ended = done.killed_by or ("done" if done.exit == 0 else "failed")
     how = f"was ended by its {done.killed_by} limit" if done.killed_by else f"ended with exit code {done.exit}"
     last = "\n".join(done.log.splitlines()[-5:])
-    return Outcome(note=f"{words[0]} {how}" + (f"; its last words:\n{last}" if last else ""), usage=done.usage, ended=ended)
+    return Outcome(
+        note=f"{words[0]} {how}" + (f"; its last words:\n{last}" if last else ""), usage=done.usage, ended=ended
+    )
 
 
 def _options(assignment: Assignment) -> Options:
@@ -73,9 +75,11 @@ def _apart(mounts: list[Path], workspace: Path) -> None:
     for path in mounts:
         if workspace.resolve().is_relative_to(path.resolve()):
             raise ConfigError(
-                "this folder holds the records of attempts", where="participant.mounts", got=path,
+                "this folder holds the records of attempts",
+                where="participant.mounts",
+                got=path,
                 remedy="mount a folder beside them, or keep the records elsewhere: results=FOLDER",
-            )  # fmt: skip
+            )
 
 
 def _told(assignment: Assignment) -> dict[str, str]:

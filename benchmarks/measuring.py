@@ -95,8 +95,9 @@ def command(
     """A call that runs a program to its end, and fails if its exit status is not one of those named."""
 
     def run() -> None:
+        texts = [str(word) for word in words]
         done = subprocess.run(
-            [str(word) for word in words], capture_output=True, stdin=subprocess.DEVNULL, check=False, cwd=cwd, env=environment
+            texts, capture_output=True, stdin=subprocess.DEVNULL, check=False, cwd=cwd, env=environment
         )
         if done.returncode not in status:
             said = (done.stderr or done.stdout).decode(errors="replace")[-2000:]

@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -60,7 +61,8 @@ def peer_environment(
         The peer, absent with the reason if there is no such Python or pip could not install it.
     """
     if python is not None:
-        return Peer(name=name, requirements=requirements, python=python.absolute())
+        given = Peer(name=name, requirements=requirements, python=python.absolute())
+        return given if _installed(given) else replace(given, python=None, absent=f"{python} does not have it")
     place = _cache() / "-".join(requirements[0].replace("==", "-").split())
     inside = place / "bin" / "python"
     if not (place / "complete").exists():
@@ -98,10 +100,24 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reproof"
 
 
+def tried(peer: Peer, call: Callable[[Peer], object]) -> Peer:
+    """The peer as it is, or absent with the reason if a first call of it fails."""
+    if peer.python is None:
+        return peer
+    try:
+        call(peer)
+    except (OSError, RuntimeError) as error:
+        return replace(peer, python=None, absent=" ".join(str(error).split())[-300:])
+    return peer
+
+
 def version_of(peer: Peer) -> str:
     """The installed version of a peer, or why it is absent."""
-    if peer.python is None:
-        return f"absent: {peer.absent}"
+    return f"absent: {peer.absent}" if peer.python is None else _installed(peer) or "unknown"
+
+
+def _installed(peer: Peer) -> str:
+    """The version of the peer's distribution in its environment; empty if there is none."""
     code = f"import importlib.metadata as m; print(m.version({peer.name!r}))"
-    done = subprocess.run([peer.python, "-c", code], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    done = subprocess.run([str(peer.python), "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip()

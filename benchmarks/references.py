@@ -16,10 +16,11 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 sys.path.pop(0)  # this folder, where statistics.py would shadow the standard library's
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from statistics import median
 
 from benchmarks.measuring import Row, in_turn, options, report
 from harness.attempt.submission import keep_tree

@@ -20,7 +20,7 @@ sys.path.pop(0)  # this folder, where statistics.py would shadow the standard li
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import Row, Runs, command, compared, in_turn, options, ours, report
-from benchmarks.peers import PEERS, Peer, chosen_peers, version_of
+from benchmarks.peers import PEERS, Peer, chosen_peers, tried, version_of
 from benchmarks.road_peers import Inside, whole, write_task
 from benchmarks.trivial_paper import write_paper
 from harness.config import Settings, compose
@@ -47,13 +47,14 @@ def main() -> int:
             KEPT: lambda: bench.mirrored(folder / "kept"),
         }
         processes: dict[str, Callable[[], object]] = {WHOLE: bench.process}
+        places = {peer.name: write_task(peer, folder) for peer in peers}
+        peers = [tried(peer, lambda one: whole(one, places[one.name])()) for peer in peers]
         for peer in peers:
             if peer.python is not None:
-                place = write_task(peer, folder)
-                inside = Inside(peer, place)
+                inside = Inside(peer, places[peer.name])
                 stack.callback(inside.close)
                 things[_inside(peer)] = inside
-                processes[_whole(peer)] = whole(peer, place)
+                processes[_whole(peer)] = whole(peer, places[peer.name])
         runs, outside = in_turn(things, chosen.repetitions), in_turn(processes, max(1, chosen.repetitions // 2))
     rows = [*_rows(runs, peers), *_whole_rows(outside, peers)]
     return report(rows, versions={peer.name: version_of(peer) for peer in peers}, as_json=chosen.json)

@@ -14,7 +14,7 @@ from typing import IO
 from benchmarks.measuring import command
 from benchmarks.peers import Peer
 
-_INSPECT_TASK = '''\
+_INSPECT_TASK = """\
 from inspect_ai import Task, task
 from inspect_ai.dataset import Sample
 from inspect_ai.scorer import Score, accuracy, scorer
@@ -43,7 +43,7 @@ def read():
 @task
 def trivial():
     return Task(dataset=[Sample(input="Write a number.", target="0.5")], solver=write(), scorer=read(), sandbox="local")
-'''
+"""
 
 _INSPECT_PROGRAM = """\
 import sys

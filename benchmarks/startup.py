@@ -16,7 +16,7 @@ sys.path.pop(0)  # this folder, where statistics.py would shadow the standard li
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.measuring import Row, Runs, command, compared, in_turn, options, ours, report
-from benchmarks.peers import PEERS, Peer, chosen_peers, version_of
+from benchmarks.peers import PEERS, Peer, chosen_peers, tried, version_of
 
 HELP, BARE, CLICK = "reproof --help", "python -c pass", "import click"
 MOST_MS, MOST_TIMES = 150.0, 5.0
@@ -35,7 +35,7 @@ OTHERS = {
 def main() -> int:
     """Measure, print, and end with 0 if every goal is met."""
     chosen = options(__doc__, repetitions=20, peers=tuple(PEERS)).parse_args()
-    peers = chosen_peers(chosen)
+    peers = [tried(peer, lambda one: _peer_help(one)()) for peer in chosen_peers(chosen)]
     runs = in_turn(_commands(peers), chosen.repetitions)
     rows = [*_goals(runs), *_peer_rows(runs, peers), *(compared(name, runs, name, BARE) for name in OTHERS)]
     return report(rows, versions={peer.name: version_of(peer) for peer in peers}, as_json=chosen.json)
@@ -49,8 +49,12 @@ def _commands(peers: list[Peer]) -> dict[str, Callable[[], object]]:
         CLICK: command(sys.executable, "-c", CLICK),
         HELP: command(ours("reproof"), "--help"),
         **own,
-        **{_help(peer): command(peer.program(PROGRAMS[peer.name]), "--help") for peer in present},
+        **{_help(peer): _peer_help(peer) for peer in present},
     }
+
+
+def _peer_help(peer: Peer) -> Callable[[], object]:
+    return command(peer.program(PROGRAMS[peer.name]), "--help")
 
 
 def _help(peer: Peer) -> str:

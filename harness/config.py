@@ -154,8 +154,11 @@ def _sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
             parsed.append(OverridesParser.create().parse_override(text))
         except HydraException as error:
             raise ConfigError(
-                "this override cannot be parsed", where=text, got=str(error).splitlines()[0],
-                expected="key=value in Hydra's grammar", remedy="for example: reproof attempt paper=tree_search participant=reference",
+                "this override cannot be parsed",
+                where=text,
+                got=str(error).splitlines()[0],
+                expected="key=value in Hydra's grammar",
+                remedy="for example: reproof attempt paper=tree_search participant=reference",
             ) from None
     choices = [
         [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] if o.is_sweep_override() else [text]
@@ -176,9 +179,13 @@ def _one(overrides: list[str]) -> Settings:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         key = str(error).split(": ")[-1].splitlines()[0].strip()
-        raise ConfigError(f"{key} has no value", remedy=f"say {key}=..., for example {_EXAMPLES.get(key, key + '=NAME')}") from None
+        raise ConfigError(
+            f"{key} has no value", remedy=f"say {key}=..., for example {_EXAMPLES.get(key, key + '=NAME')}"
+        ) from None
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError("the configuration does not compose", where=" ".join(overrides), got=" ".join(str(error).split())[:300]) from None
+        raise ConfigError(
+            "the configuration does not compose", where=" ".join(overrides), got=" ".join(str(error).split())[:300]
+        ) from None
     return _typed(values)
 
 
@@ -234,4 +241,6 @@ def _typed(values: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{key} does not fit", expected=first["msg"].removeprefix("Value error, "), got=repr(first["input"])) from None
+        raise ConfigError(
+            f"{key} does not fit", expected=first["msg"].removeprefix("Value error, "), got=repr(first["input"])
+        ) from None

@@ -115,4 +115,6 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: object = None)
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
-    return UsageError(f"unknown {kind}", where=where, got=repr(name), remedy=f"{hint}Known: {', '.join(names) or 'none'}")
+    return UsageError(
+        f"unknown {kind}", where=where, got=repr(name), remedy=f"{hint}Known: {', '.join(names) or 'none'}"
+    )

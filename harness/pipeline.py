@@ -1,4 +1,4 @@
-"""The road from brief to score: the one place that strings the stages together, each repeatable from the record before it."""
+"""The road from brief to score: the one place that strings the stages together, each from the record before it."""
 
 from __future__ import annotations
 
@@ -119,11 +119,22 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     folder = private_folder(store.attempt(name))
     start = create_workspace(paper, folder / "workspace")
     attempt = Attempt(
-        id=name, paper=paper.id, paper_folder=str(paper.folder), paper_version=paper.version,
-        participant=Who.model_validate(settings.participant.model_dump(exclude={"options"})), start_commit=start,
-        budget=budget, started=now, deadline=now + timedelta(seconds=budget.wall), sandbox=settings.sandbox.backend,
-        waived=settings.sandbox.waive, workers=settings.engine.workers, slots=settings.slots,
-    )  # fmt: skip
+        id=name,
+        paper=paper.id,
+        paper_folder=str(paper.folder),
+        paper_version=paper.version,
+        participant=Who.model_validate(settings.participant.model_dump(exclude={"options"})),
+        start_commit=start,
+        budget=budget,
+        started=now,
+        deadline=now + timedelta(seconds=budget.wall),
+        sandbox=settings.sandbox.backend,
+        waived=settings.sandbox.waive,
+        workers=settings.engine.workers,
+        slots=settings.slots,
+        tracking_uri=settings.tracking.uri,
+        tracking_prefix=settings.tracking.experiment_prefix,
+    )
     write(folder / "attempt.json", attempt)
     road = Road(paper=paper, store=store, attempt=attempt, tell=tell, progress=progress)
     road.note("started", start_commit=start, participant=attempt.participant.model_dump())
@@ -143,7 +154,9 @@ def granted(paper: Paper, asked: BudgetSettings) -> Budget:
     return Budget.model_validate({**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
 
 
-def resume(name: str, results: Path, *, tell: Tell, progress: Progress = silent, private_path: Path | None = None) -> Road:
+def resume(
+    name: str, results: Path, *, tell: Tell, progress: Progress = silent, private_path: Path | None = None
+) -> Road:
     """The road of an attempt that was begun before.
 
     Raises:
@@ -162,14 +175,22 @@ def work(road: Road, options: Mapping[str, object]) -> Outcome:
     agent = open_agent(attempt.participant.adapter)
     outcome = agent.work(
         Assignment(
-            paper=road.paper, workspace=road.workspace, brief=road.workspace / BRIEF, name=attempt.participant.name,
-            budget=attempt.budget, deadline=attempt.deadline.timestamp(), sandbox=road.sandbox, options=options,
+            paper=road.paper,
+            workspace=road.workspace,
+            brief=road.workspace / BRIEF,
+            name=attempt.participant.name,
+            budget=attempt.budget,
+            deadline=attempt.deadline.timestamp(),
+            sandbox=road.sandbox,
+            options=options,
             tell=road.tell,
         )
-    )  # fmt: skip
+    )
     if outcome.usage is not None:
         usage = outcome.usage
-        road.note("executed", cpu=usage.cpu, wall=usage.wall, memory=usage.memory, exact=usage.exact, ended=outcome.ended)
+        road.note(
+            "executed", cpu=usage.cpu, wall=usage.wall, memory=usage.memory, exact=usage.exact, ended=outcome.ended
+        )
     road.tell(f"worked: {outcome.note}")
     return outcome
 
@@ -187,10 +208,19 @@ def hand_in(road: Road, outcome: Outcome) -> HandedIn:
         raise
     usage = outcome.usage
     handed = HandedIn(
-        commit=taken.commit, tree=taken.tree, files=taken.files, bytes=taken.bytes, history=list(taken.history),
-        at=_now(), ended=outcome.ended, note=outcome.note, cpu=usage.cpu if usage else 0.0,
-        wall=usage.wall if usage else 0.0, exact=usage.exact if usage else True, saved=saved.commit is not None,
-    )  # fmt: skip
+        commit=taken.commit,
+        tree=taken.tree,
+        files=taken.files,
+        bytes=taken.bytes,
+        history=list(taken.history),
+        at=_now(),
+        ended=outcome.ended,
+        note=outcome.note,
+        cpu=usage.cpu if usage else 0.0,
+        wall=usage.wall if usage else 0.0,
+        exact=usage.exact if usage else True,
+        saved=saved.commit is not None,
+    )
     write(road.folder / "submission.json", handed)
     road.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
     if saved.problem:
@@ -237,9 +267,13 @@ def rerun(road: Road) -> Rerun:
         if looks[-1].stop:
             break
     done = Rerun(
-        tree=handed.tree, reference_tree=answers, slots=looks[-1].slots, circumstances=digest,
-        isolation=", ".join([isolation.backend, *(f"without {name}" for name in isolation.waivers)]), looks=looks,
-    )  # fmt: skip
+        tree=handed.tree,
+        reference_tree=answers,
+        slots=looks[-1].slots,
+        circumstances=digest,
+        isolation=", ".join([isolation.backend, *(f"without {name}" for name in isolation.waivers)]),
+        looks=looks,
+    )
     write(road.folder / "rerun.json", done)
     road.note("rerun", slots=done.slots, runs=len(records), plan=planner.plan.public_digest)
     return done
@@ -295,7 +329,12 @@ def score(road: Road, *, again: bool = False) -> Score:
     result = _score(road, handed, done, graded, units, records)
     write(road.folder / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
     write(road.folder / "score.json", result)
-    road.note("rescored" if again else "scored", verdict=result.verdict, value=result.score.value, paper_version=road.paper.version)
+    road.note(
+        "rescored" if again else "scored",
+        verdict=result.verdict,
+        value=result.score.value,
+        paper_version=road.paper.version,
+    )
     return result
 
 
@@ -316,12 +355,20 @@ def _score(
     }
     own = Spending(cpu=handed.cpu, wall=handed.wall, runs=0, exact=handed.exact)
     return Score(
-        attempt=road.attempt.id, paper=road.paper.id, paper_version=road.paper.version,
-        participant={"kind": who.kind, "name": who.name}, commit=handed.commit, verdict=verdict, reasons=reasons,
-        score=worth(graded), claims=claim_scores(graded), integrity=graded.gates,
+        attempt=road.attempt.id,
+        paper=road.paper.id,
+        paper_version=road.paper.version,
+        participant={"kind": who.kind, "name": who.name},
+        commit=handed.commit,
+        verdict=verdict,
+        reasons=reasons,
+        score=worth(graded),
+        claims=claim_scores(graded),
+        integrity=graded.gates,
         usage={"attempt": own, "rerun": by_author["submission"], "reference": by_author["reference"]},
-        slots=graded.slots, isolation=done.isolation,
-    )  # fmt: skip
+        slots=graded.slots,
+        isolation=done.isolation,
+    )
 
 
 def ensure_submission(road: Road) -> HandedIn:

@@ -38,6 +38,9 @@ class Attempt(Record):
     workers: int | None
     """Runs at once; None: one a core."""
     slots: Literal["curtailed", "all"]
+    tracking_uri: str | None
+    """Where MLflow mirrors it; None: SQLite inside the results folder; `none`: nowhere."""
+    tracking_prefix: str
 
 
 class HandedIn(Record):

@@ -102,7 +102,7 @@ def read(path: Path) -> tuple[Event, ...]:
         RecordError: A line is damaged, missing or out of place.
     """
     if not path.exists():
-        raise RecordError("there is no ledger here", where=path, remedy="an attempt begins with `reproof start`")
+        raise RecordError("there is no ledger here", where=path, remedy="an attempt begins with `reproof attempt`")
     with _locked(path) as descriptor:
         size = _set_torn_aside(descriptor, path)
         lines = _pread(descriptor, size, 0).split(b"\n")[:-1]

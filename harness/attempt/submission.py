@@ -279,7 +279,7 @@ def _check_bundle(path: Path, limits: IntakeLimits) -> None:
     """
     if path.is_symlink() or not path.is_file():
         message = "a submission is a bundle in a plain file"
-        raise SubmissionError(message, where=path, remedy="make it with `reproof submit`")
+        raise SubmissionError(message, where=path, remedy="make it with `git bundle create`")
     if (size := path.stat().st_size) > limits.bundle:
         raise SubmissionError(
             "the bundle is too large",
@@ -292,7 +292,7 @@ def _check_bundle(path: Path, limits: IntakeLimits) -> None:
         # Version 3 is for other hashes and for partial histories: neither can be taken in.
         if stream.read(len(_MAGIC)) != _MAGIC:
             message = "this is not a Git bundle of version 2"
-            remedy = "make it with `reproof submit`, or with `git bundle create`"
+            remedy = "make it with `git bundle create`"
             raise SubmissionError(message, where=path, remedy=remedy)
 
 

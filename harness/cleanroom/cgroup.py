@@ -45,11 +45,13 @@ class Cgroup:
 
     exact = True
     enforces = True
+    door = "cgroup.procs"
+    """The file through which a process joins."""
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
         """`folders`: by controller (version 1), or the one folder under "" (version 2)."""
         self.folders = dict(folders)
-        self.doors = tuple(dict.fromkeys(str(folder / "cgroup.procs") for folder in self.folders.values()))
+        self.doors = tuple(dict.fromkeys(str(folder / self.door) for folder in self.folders.values()))
 
     def adopt(self, pid: int) -> None:
         """Nothing to do: the process joined by itself."""
@@ -68,7 +70,7 @@ class Cgroup:
             return []
 
     def _procs(self) -> Path:
-        return Path(self.doors[0])
+        return next(iter(self.folders.values())) / "cgroup.procs"
 
     def _strike(self) -> None:
         """One blow at everything in the group."""
@@ -108,6 +110,10 @@ def _remove(folder: Path) -> None:
 
 
 class _CgroupV1(Cgroup):
+    # A thread that moves itself needs no lock on thread groups, whose first taker waits some ten milliseconds for an
+    # RCU grace period; the shell that joins has only this one thread.
+    door = "tasks"
+
     def read(self) -> Reading:
         memory, pids = self.folders["memory"], self.folders["pids"]
         killed = _fields(memory / "memory.oom_control").get("oom_kill", 0)

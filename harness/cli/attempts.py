@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 results_option = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where records are kept."
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where records are kept.",
 )
 private_option = click.option(
     "--private-path", type=click.Path(path_type=Path, exists=True), default=None, help="References kept elsewhere."
@@ -24,7 +28,7 @@ private_option = click.option(
 @click.argument("overrides", nargs=-1)
 @as_json
 def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
-    """Take a participant from brief to score.
+    r"""Take a participant from brief to score.
 
     OVERRIDES are Hydra's: paper=ID participant=reference|starter|mutation|command, budget.wall="2 h", sandbox=process,
     slots=all, results=FOLDER; `a=x,y` makes an attempt for each value.
@@ -47,15 +51,15 @@ def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
     for settings in compose(overrides):
         with Teller() as teller:
             road = hand_out(settings, tell=teller.say, progress=teller.progress)
-            scores.append(_go_on(road, settings.participant.options, settings.tracking))
+            scores.append(_go_on(road, settings.participant.options))
         if not as_json:
-            _show(road, scores[-1], settings.tracking.uri)
+            _show(road, scores[-1])
     if as_json:
         found = [score.model_dump(mode="json") for score in scores]
         print_json(found[0] if len(found) == 1 else found)
 
 
-def _go_on(road: Road, options: dict[str, Any], tracking: Any) -> Score:
+def _go_on(road: Road, options: dict[str, Any]) -> Score:
     from harness.pipeline import hand_in, rerun, score, work
     from harness.report.mirror import track
 
@@ -63,19 +67,19 @@ def _go_on(road: Road, options: dict[str, Any], tracking: Any) -> Score:
         hand_in(road, work(road, options))
         rerun(road)
         result = score(road)
-        track(road, uri=tracking.uri, prefix=tracking.experiment_prefix)
+        track(road)
     except KeyboardInterrupt:
         road.tell(f"interrupted; go on with: reproof rerun {road.attempt.id} --results {road.store.root}")
         raise
     return result
 
 
-def _show(road: Road, result: Score, uri: str | None) -> None:
+def _show(road: Road, result: Score) -> None:
     from harness.report.kept import where_to_look
     from harness.report.table import print_score
 
     print_score(result)
-    for line in where_to_look(road, uri):
+    for line in where_to_look(road):
         click.echo(line)
 
 
@@ -91,7 +95,7 @@ def _resume(name: str, results: Path, private_path: Path | None, teller: Any) ->
 @private_option
 @as_json
 def rerun(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    """Rerun a submission in the clean room and score it; runs that have a record are not done again.
+    r"""Rerun a submission in the clean room and score it; runs that have a record are not done again.
 
     \b
     Example:
@@ -108,7 +112,7 @@ def rerun(name: str, results: Path, private_path: Path | None, as_json: bool) ->
         run_again(road)
         result = score(road)
         track(road)
-    print_json(result.model_dump(mode="json")) if as_json else _show(road, result, None)
+    print_json(result.model_dump(mode="json")) if as_json else _show(road, result)
 
 
 def _scored(name: str, results: Path, private_path: Path | None, as_json: bool, *, again: bool) -> None:
@@ -118,7 +122,7 @@ def _scored(name: str, results: Path, private_path: Path | None, as_json: bool, 
     with Teller() as teller:
         road = _resume(name, results, private_path, teller)
         result = grade(road, again=again)
-    print_json(result.model_dump(mode="json")) if as_json else _show(road, result, None)
+    print_json(result.model_dump(mode="json")) if as_json else _show(road, result)
 
 
 @click.command()
@@ -127,7 +131,7 @@ def _scored(name: str, results: Path, private_path: Path | None, as_json: bool, 
 @private_option
 @as_json
 def score(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    """Score an attempt from its runs; nothing is rerun.
+    r"""Score an attempt from its runs; nothing is rerun.
 
     \b
     Example:
@@ -142,7 +146,7 @@ def score(name: str, results: Path, private_path: Path | None, as_json: bool) ->
 @private_option
 @as_json
 def rescore(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    """Score again with the paper's claims, metrics and rubric as they are now, from the kept outputs.
+    r"""Score again with the paper's claims, metrics and rubric as they are now, from the kept outputs.
 
     \b
     Example:
@@ -154,9 +158,12 @@ def rescore(name: str, results: Path, private_path: Path | None, as_json: bool) 
 @click.command()
 @click.argument("name", metavar="ATTEMPT")
 @results_option
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Draw it into this file instead."
+)
 @as_json
-def report(name: str, results: Path, as_json: bool) -> None:
-    """Show an attempt's score and the reason for every part of it.
+def report(name: str, results: Path, svg: Path | None, as_json: bool) -> None:
+    r"""Show an attempt's score and the reason for every part of it.
 
     \b
     Example:
@@ -164,17 +171,23 @@ def report(name: str, results: Path, as_json: bool) -> None:
     """
     from harness.cli.terminal import print_json
     from harness.report.kept import kept_score
-    from harness.report.table import print_score
+    from harness.report.table import draw_score, print_score
 
     result = kept_score(name, results)
-    print_json(result.model_dump(mode="json")) if as_json else print_score(result)
+    if svg is not None:
+        draw_score(result, svg)
+        click.echo(f"drawn: {svg}", err=True)
+    if as_json:
+        print_json(result.model_dump(mode="json"))
+    elif svg is None:
+        print_score(result)
 
 
 @click.command()
 @results_option
 @as_json
 def attempts(results: Path, as_json: bool) -> None:
-    """List the attempts of a results folder, with their verdicts.
+    r"""List the attempts of a results folder, with their verdicts.
 
     \b
     Example:
@@ -198,7 +211,7 @@ def attempts(results: Path, as_json: bool) -> None:
 @click.option("--uri", default=None, help="MLflow tracking URI; by default SQLite inside the results folder.")
 @results_option
 def track(name: str, uri: str | None, results: Path) -> None:
-    """Mirror an attempt to MLflow from its records; what is there already is not written twice.
+    r"""Mirror an attempt to MLflow from its records; what is there already is not written twice.
 
     \b
     Example:

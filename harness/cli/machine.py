@@ -16,7 +16,7 @@ DEMO = ("paper=tree_search", "participant=reference")
 @click.option("--waive", multiple=True, help="Do without this property.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def doctor(sandbox: str, waive: tuple[str, ...], as_json: bool) -> None:
-    """Say what this machine can and cannot guarantee, each property tried out.
+    r"""Say what this machine can and cannot guarantee, each property tried out.
 
     \b
     Example:
@@ -40,11 +40,15 @@ def doctor(sandbox: str, waive: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where records are kept."
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where records are kept.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the score as JSON on standard output.")
 def demo(results: Path, as_json: bool) -> None:
-    """Walk the whole road on one paper, in under a minute.
+    r"""Walk the whole road on one paper, in under a minute.
 
     The reference of a paper is handed in as a participant would hand in theirs, rerun in the clean room on fresh seeds,
     logged to MLflow and scored.
@@ -61,12 +65,9 @@ def demo(results: Path, as_json: bool) -> None:
 def _waivers() -> tuple[str, ...]:
     """Exact metering may be missing on a laptop: the demo goes without it, and the record says so."""
     from harness.cleanroom.backends import open_sandbox
-    from harness.cleanroom.sandbox import METERING
-    from harness.errors import SandboxError
+    from harness.cleanroom.sandbox import METERING, SandboxSettings
 
-    try:
-        open_sandbox().description()
-    except SandboxError as error:
-        click.echo(f"no exact metering here ({error.message}); usage is estimated", err=True)
-        return (f"sandbox.waive=[{METERING}]",)
-    return ()
+    if open_sandbox(SandboxSettings(waive=(METERING,))).description().exact_metering:
+        return ()
+    click.echo("no cgroup of our own here, so usage is estimated; `reproof doctor` says more", err=True)
+    return (f"sandbox.waive=[{METERING}]",)

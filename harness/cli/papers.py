@@ -13,7 +13,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on st
 @click.command()
 @as_json
 def papers(as_json: bool) -> None:
-    """List the papers, with the award that makes each one of ours.
+    r"""List the papers, with the award that makes each one of ours.
 
     \b
     Example:
@@ -33,7 +33,7 @@ def papers(as_json: bool) -> None:
 
 @click.group()
 def paper() -> None:
-    """Show, validate and sync a paper; print the schema.
+    r"""Show, validate and sync a paper; print the schema.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def paper() -> None:
 @click.argument("name", metavar="PAPER")
 @as_json
 def show(name: str, as_json: bool) -> None:
-    """Show what a paper claims, where its targets come from, and what a participant may spend.
+    r"""Show what a paper claims, where its targets come from, and what a participant may spend.
 
     \b
     Example:
@@ -62,7 +62,7 @@ def show(name: str, as_json: bool) -> None:
 
 @paper.command()
 def schema() -> None:
-    """Print the JSON Schema of paper.yaml, for editors.
+    r"""Print the JSON Schema of paper.yaml, for editors.
 
     \b
     Example:
@@ -78,7 +78,7 @@ def schema() -> None:
 @click.argument("name", metavar="PAPER")
 @click.option("--check", is_flag=True, help="Change nothing; fail if something would change.")
 def sync(name: str, check: bool) -> None:
-    """Write what follows from paper.yaml: the tables of brief.md, and the start commit.
+    r"""Write what follows from paper.yaml: the tables of brief.md, and the start commit.
 
     \b
     Example:
@@ -92,23 +92,29 @@ def sync(name: str, check: bool) -> None:
     changed = synchronise(found, write=not check)
     if check and changed:
         raise PaperError(
-            "generated parts are out of step", where=found.folder, got=", ".join(changed),
+            "generated parts are out of step",
+            where=found.folder,
+            got=", ".join(changed),
             remedy=f"run `reproof paper sync {name}`",
-        )  # fmt: skip
+        )
     click.echo(f"{name}: {'changed ' + ', '.join(changed) if changed else 'all in step'}")
 
 
 @paper.command()
 @click.argument("name", metavar="PAPER")
 @click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Where runs are kept."
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Where runs are kept.",
 )
 @click.option(
     "--private-path", type=click.Path(path_type=Path, exists=True), default=None, help="References kept elsewhere."
 )
 @as_json
 def validate(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    """Prove a paper fair: its reference passes, its starter earns nothing, its mutations are caught.
+    r"""Prove a paper fair: its reference passes, its starter earns nothing, its mutations are caught.
 
     \b
     Example:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from types import TracebackType
 from typing import Any
@@ -12,10 +13,17 @@ import click
 from harness.report.text import plain
 
 
-
 def print_json(value: Any) -> None:
     """One JSON value on standard output; infinities as texts, since JSON has no number for them."""
-    click.echo(json.dumps(value, indent=1, allow_nan=False))
+    click.echo(json.dumps(_finite(value), indent=1, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return "Infinity" if value == math.inf else "-Infinity" if value == -math.inf else value
 
 
 class Teller:
@@ -53,13 +61,26 @@ class Teller:
 
     def _open(self, total: int) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self._bar = Progress(
-            TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-            TimeRemainingColumn(), TextColumn("{task.fields[label]}", markup=False),
-            console=Console(stderr=True), transient=True,
-        )  # fmt: skip
+            TextColumn("runs"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[label]}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+        )
         self._task = self._bar.add_task("runs", total=total, label="")
         self._bar.start()
 

@@ -45,10 +45,10 @@ class Provenance(Entry):
 
 
 class Spread(Entry):
-    """What the published plus-minus means; taking a standard error for a deviation shrinks the tolerance root-n-fold."""
+    """What the published plus-minus means; a standard error taken for a deviation shrinks the tolerance root-n-fold."""
 
     kind: Literal["none", "sd", "se", "ci95", "range", "bound"]
-    """`ci95` is a half width; `range` is half of maximum minus minimum; `bound`: only a mean was published, this bounds its sd."""
+    """`ci95` is a half width, `range` half of maximum minus minimum; `bound` goes with a mean published alone."""
     value: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
@@ -143,9 +143,7 @@ def _origin(value: Any) -> str:
 
 
 _WhoAnswers = Discriminator(_origin)
-NumberTarget = Annotated[
-    Annotated[Published, Tag("stated")] | Annotated[FromReference, Tag("answered")], _WhoAnswers
-]
+NumberTarget = Annotated[Annotated[Published, Tag("stated")] | Annotated[FromReference, Tag("answered")], _WhoAnswers]
 ExactTarget = Annotated[
     Annotated[ExactValue, Tag("stated")] | Annotated[ExactFromReference, Tag("answered")], _WhoAnswers
 ]
@@ -169,7 +167,7 @@ class _Claim(_Leaf):
     """Divide by (or subtract) the same metric of this selection, seed by seed and instance by instance."""
     combine: Literal["ratio", "difference"] = "ratio"
     spread_check: bool = False
-    """Whether too small a spread over seeds is worth an audit: continuous, near normal, measured on five runs or more."""
+    """Whether too small a spread is worth an audit: continuous, near normal, measured on five runs or more."""
 
 
 class NumericClaim(_Claim):

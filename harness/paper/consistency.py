@@ -71,7 +71,9 @@ def _needs(spec: PaperSpec, at: Path, experiment: Experiment) -> Iterator[Proble
             yield Problem(path=(*at, "needs"), message=f"{case} must match exactly one case of {experiment.needs}")
 
 
-def needed_cases(needed: Experiment, case: dict[str, bool | int | float | str]) -> list[dict[str, bool | int | float | str]]:
+def needed_cases(
+    needed: Experiment, case: dict[str, bool | int | float | str]
+) -> list[dict[str, bool | int | float | str]]:
     """The cases of a needed experiment that agree with a case in every key they share."""
     return [other for other in needed.cases if all(case.get(key, value) == value for key, value in other.items())]
 
@@ -119,13 +121,17 @@ def _probe(spec: PaperSpec, at: Path, probe: Probe) -> Iterator[Problem]:
     outputs = experiment.outputs
     for name in probe.compare:
         if name not in outputs:
-            yield Problem(path=(*at, "compare", name), message=f"expected an output ({', '.join(outputs)}), got {name!r}")
+            yield Problem(
+                path=(*at, "compare", name), message=f"expected an output ({', '.join(outputs)}), got {name!r}"
+            )
 
 
 def _claim(spec: PaperSpec, at: Path, claim: Claim) -> Iterator[Problem]:
     metric = spec.metrics.get(claim.metric)
     if metric is None:
-        yield Problem(path=(*at, "metric"), message=f"expected one of metrics ({', '.join(spec.metrics)}), got {claim.metric!r}")
+        yield Problem(
+            path=(*at, "metric"), message=f"expected one of metrics ({', '.join(spec.metrics)}), got {claim.metric!r}"
+        )
         return
     wanted = "curve" if isinstance(claim, CurveClaim | ExponentClaim) else "number"
     if metric.kind != wanted:
@@ -135,7 +141,9 @@ def _claim(spec: PaperSpec, at: Path, claim: Claim) -> Iterator[Problem]:
     if _unverified(claim) and not isinstance(claim, OrderingClaim | ThresholdClaim):
         yield Problem(path=(*at, "target", "provenance"), message="an unverified target may only back an ordering")
     if claim.core and metric.trust == "reported" and not _has_partner(spec, claim):
-        yield Problem(path=(*at, "core"), message="a core leaf on a reported number needs a core leaf on a held-out instance")
+        yield Problem(
+            path=(*at, "core"), message="a core leaf on a reported number needs a core leaf on a held-out instance"
+        )
 
 
 def _unverified(claim: Claim) -> bool:
@@ -169,6 +177,9 @@ def _rubric(spec: PaperSpec) -> Iterator[Problem]:
         return
     for share in spec.shares():
         if share.weight > LARGEST_WEIGHT:
-            yield Problem(path=("rubric", *share.path), message=f"{share.leaf} carries {share.weight:.0%}, at most {LARGEST_WEIGHT:.0%} is allowed")
+            yield Problem(
+                path=("rubric", *share.path),
+                message=f"{share.leaf} carries {share.weight:.0%}, at most {LARGEST_WEIGHT:.0%} is allowed",
+            )
     if not any(leaf.core for _, leaf in spec.leaves()):
         yield Problem(path=("rubric",), message="no leaf is core")

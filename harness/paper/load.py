@@ -130,7 +130,9 @@ def parse(source: Source) -> PaperSpec:
         PaperError: With every problem, each with file, line, what was expected and what was found.
     """
     if not isinstance(source.value, Mapping):
-        raise PaperError("the top of the file is not a mapping", where=source.place(()), got=type(source.value).__name__)
+        raise PaperError(
+            "the top of the file is not a mapping", where=source.place(()), got=type(source.value).__name__
+        )
     try:
         spec = PaperSpec.model_validate(source.value)
     except ValidationError as error:
@@ -172,8 +174,8 @@ def _real(value: Any, loc: tuple[str | int, ...], *, added: bool) -> Iterator[st
     for place, part in enumerate(loc, start=1):
         if isinstance(value, dict) and part in value:
             value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int):
+            value = value[part] if part < len(value) else None
         elif not (added and place == len(loc)):
             continue
         yield part

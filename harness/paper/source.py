@@ -61,7 +61,9 @@ def read(path: Path) -> Source:
     except (OSError, UnicodeDecodeError) as error:
         raise PaperError("this file cannot be read", where=path, expected="UTF-8 text", got=error) from None
     if len(text) > LARGEST_FILE:
-        raise PaperError("this file is too large", where=path, expected=f"at most {LARGEST_FILE} characters", got=len(text))
+        raise PaperError(
+            "this file is too large", where=path, expected=f"at most {LARGEST_FILE} characters", got=len(text)
+        )
     return _parse(path, text)
 
 
@@ -87,7 +89,9 @@ def _bounded(path: Path, lines: Iterator[tuple[Where, int]]) -> Iterator[tuple[W
     """Stop at a file whose aliases would unfold without end, before anything is made of them."""
     for count, line in enumerate(lines):
         if count > MOST_NODES:
-            raise PaperError("this file unfolds to too much", where=path, expected=f"at most {MOST_NODES} keys and values")
+            raise PaperError(
+                "this file unfolds to too much", where=path, expected=f"at most {MOST_NODES} keys and values"
+            )
         yield line
 
 

@@ -23,9 +23,7 @@ PRIVATE = 0o700
 class Record(BaseModel):
     """A frozen value that crosses a file; unknown keys are errors."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="strings"
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="strings")
 
 
 R = TypeVar("R", bound=Record)
@@ -132,7 +130,10 @@ def read(path: Path, kind: type[R]) -> R:
         first = error.errors()[0]
         where = f"{path} {'.'.join(map(str, first['loc']))}"
         raise RecordError(
-            "this record is damaged", where=where, expected=kind.__name__, got=first["msg"],
+            "this record is damaged",
+            where=where,
+            expected=kind.__name__,
+            got=first["msg"],
             remedy="remove the file; the stage that wrote it can be repeated",
         ) from None
 

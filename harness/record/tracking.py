@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from filelock import FileLock
 
@@ -133,7 +133,10 @@ class Mirror:
 
     def _create(self, experiment: str, entry: Entry, tags: dict[str, str]) -> str:
         run = self._client.create_run(
-            experiment, start_time=_milliseconds(entry.started), run_name=entry.name, tags=_short({**entry.tags, **tags})
+            experiment,
+            start_time=_milliseconds(entry.started),
+            run_name=entry.name,
+            tags=_short({**entry.tags, **tags}),
         )
         self._fill(run.info.run_id, entry, {})
         return str(run.info.run_id)
@@ -175,6 +178,8 @@ def _faults(uri: str | None) -> Iterator[None]:
         if isinstance(error, HarnessFault):
             raise
         raise HarnessFault(
-            "the MLflow store failed", where=uri, got=f"{type(error).__name__}: {str(error).splitlines()[0][:300]}",
+            "the MLflow store failed",
+            where=uri,
+            got=f"{type(error).__name__}: {str(error).splitlines()[0][:300]}",
             remedy="the records are whole; when the store answers again, `reproof track ATTEMPT` mirrors them",
         ) from error

@@ -44,12 +44,17 @@ def _row(store: Store, name: str) -> Row:
     path = store.attempt(name) / "score.json"
     score = read(path, Score) if path.exists() else None
     return Row(
-        attempt=name, paper=attempt.paper, participant=attempt.participant.name, kind=attempt.participant.kind,
-        verdict=score.verdict if score else None, score=score.score.value if score else None,
-    )  # fmt: skip
+        attempt=name,
+        paper=attempt.paper,
+        participant=attempt.participant.name,
+        kind=attempt.participant.kind,
+        verdict=score.verdict if score else None,
+        score=score.score.value if score else None,
+    )
 
 
-def where_to_look(road: Road, uri: str | None) -> list[str]:
+def where_to_look(road: Road) -> list[str]:
     """Where the records lie, and how to open them."""
     lines = ["", f"records: {road.folder}", f"again:   reproof report {road.attempt.id} --results {road.store.root}"]
+    uri = road.attempt.tracking_uri
     return lines if uri == NO_MIRROR else [*lines, f"MLflow:  {ui_command(road.store, uri)}"]

@@ -16,18 +16,18 @@ from harness.rerun.runtime import runtime_summary
 from harness.scoring.score import Score
 
 
-def track(road: Road, *, uri: str | None = None, prefix: str = "reproof/") -> None:
+def track(road: Road, *, uri: str | None = None) -> None:
     """Mirror a scored attempt; what is there already is not written twice.
 
     Args:
         road: The attempt.
-        uri: MLflow's tracking URI; None for SQLite inside the results folder, `none` for no mirror.
-        prefix: Put before the paper's id in the experiment's name.
+        uri: MLflow's tracking URI, in place of the one that the attempt was begun with.
 
     Raises:
         RecordError: The attempt was not scored.
         HarnessFault: The store failed; the records are whole.
     """
+    uri = uri or road.attempt.tracking_uri
     if uri == NO_MIRROR:
         return
     score = read(road.folder / "score.json", Score)
@@ -35,7 +35,7 @@ def track(road: Road, *, uri: str | None = None, prefix: str = "reproof/") -> No
     units = _once(units_of(road, read(road.folder / "rerun.json", Rerun)))
     records = known_records(units, road.store)
     children = (_child(road.store, unit, records[unit.key], measured, score) for unit in units)
-    mirror = Mirror(road.store, uri=uri, prefix=prefix)
+    mirror = Mirror(road.store, uri=uri, prefix=road.attempt.tracking_prefix)
     mirror.attempt(road.paper.id, road.attempt.id, _parent(road, score), children)
     road.tell(f"mirrored to MLflow: {len(units)} runs")
 

@@ -45,11 +45,16 @@ def _weights(paper: Paper, by: str) -> dict[str, float]:
 def described(paper: Paper) -> dict[str, Any]:
     """A paper with its leaves, and the names of its mutations where they can be read."""
     leaves = [
-        {"id": share.leaf, "core": leaf.core, "weight": share.weight, "statement": leaf.statement,
-         "provenance": provenance_of(leaf)}
+        {
+            "id": share.leaf,
+            "core": leaf.core,
+            "weight": share.weight,
+            "statement": leaf.statement,
+            "provenance": provenance_of(leaf),
+        }
         for share in paper.spec.shares()
         for leaf in [paper.spec.leaf(share.leaf)]
-    ]  # fmt: skip
+    ]
     return {**_row(paper), "summary": paper.spec.summary, "leaves": leaves, "mutations": _mutations(paper)}
 
 
@@ -81,7 +86,9 @@ def print_proof(proof: Proof) -> None:
     """Whether a paper is fair, with the value that caught each mutation."""
     for mutation in proof.mutations:
         sign = click.style("caught    ", fg="green") if mutation.caught else click.style("NOT CAUGHT", fg="red")
-        click.echo(f"{sign} {mutation.name}: {mutation.verdict}, score {mutation.score:.3f}\n           {mutation.detail}")
+        click.echo(
+            f"{sign} {mutation.name}: {mutation.verdict}, score {mutation.score:.3f}\n           {mutation.detail}"
+        )
     click.echo("")
     for check in proof.checks:
         sign = click.style("ok ", fg="green") if check.ok else click.style("NO ", fg="red")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -29,6 +31,13 @@ _COLOUR = {"PASS": "bold green", "FAIL": "bold red", "UNDECIDED": "bold yellow"}
 def print_score(score: Score) -> None:
     """The whole score on standard output."""
     Console(highlight=False, soft_wrap=False).print(score_table(score))
+
+
+def draw_score(score: Score, path: Path) -> None:
+    """The same as a picture: an SVG file that needs nothing from outside but a font."""
+    console = Console(record=True, width=110, file=StringIO(), force_terminal=True)
+    console.print(score_table(score))
+    console.save_svg(str(path), title=f"reproof report {score.attempt}")
 
 
 def score_table(score: Score) -> RenderableType:
@@ -60,7 +69,11 @@ def _line(leaf: ClaimScore) -> Table:
     for width, ratio in ((3, None), (None, 1), (12, None), (4, None), (6, None)):
         table.add_column(width=width, ratio=ratio, justify="right" if width in (4, 6) else "left")
     table.add_row(
-        Text(f"  {sign}", style=colour), name, Text(leaf.verdict, style=colour), f"{leaf.score:.2f}", f"{leaf.weight:.1%}"
+        Text(f"  {sign}", style=colour),
+        name,
+        Text(leaf.verdict, style=colour),
+        f"{leaf.score:.2f}",
+        f"{leaf.weight:.1%}",
     )
     return table
 
@@ -70,7 +83,9 @@ def _gates(score: Score) -> Iterator[RenderableType]:
     for gate in score.integrity:
         sign, colour = ("✘", "red") if gate.fired else ("✔", "green")
         yield Padding(
-            Text(f"{sign} ", style=colour) + Text(f"gate {gate.gate}, {gate.name}: ") + Text(plain(gate.detail), style="dim"),
+            Text(f"{sign} ", style=colour)
+            + Text(f"gate {gate.gate}, {gate.name}: ")
+            + Text(plain(gate.detail), style="dim"),
             (0, 0, 0, 1),
         )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 def plain(text: str) -> str:
-    """A text with every control character but the newline and the tab made visible.
+    r"""A text with every control character but the newline and the tab made visible.
 
-    >>> plain("red: \\x1b[31m")
-    'red: \\\\x1b[31m'
+    >>> plain("red: \x1b[31m")
+    'red: \\x1b[31m'
     """
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

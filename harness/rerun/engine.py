@@ -70,8 +70,12 @@ class LocalEngine:
         return done
 
     def _wave(
-        self, pool: ThreadPoolExecutor, wave: list[Unit], done: dict[str, RunRecord],
-        cancel: threading.Event, tell: Callable[[str], None],
+        self,
+        pool: ThreadPoolExecutor,
+        wave: list[Unit],
+        done: dict[str, RunRecord],
+        cancel: threading.Event,
+        tell: Callable[[str], None],
     ) -> None:
         pending: dict[Future[RunRecord], Unit] = {pool.submit(self._try, unit, done, cancel): unit for unit in wave}
         while pending:
@@ -110,11 +114,23 @@ def known_records(units: Iterable[Unit], store: Store) -> dict[str, RunRecord]:
 def _unrun(unit: Unit, status: Status, why: str) -> RunRecord:
     """The record of a run that did not happen."""
     return RunRecord(
-        key=unit.key, experiment=unit.experiment, parameters=unit.parameters, instance=unit.instance.digest,
-        seed=unit.seed, replicate=unit.replicate, tree=unit.tree, status=status, exit=None, killed_by=None,
-        problems=[f"not run: {why}"], spent=Spent(cpu=0.0, wall=0.0, memory=0, exact=True), log_tail="", outputs={},
-        started=datetime.now(UTC), trusted_isolation=True,
-    )  # fmt: skip
+        key=unit.key,
+        experiment=unit.experiment,
+        parameters=unit.parameters,
+        instance=unit.instance.digest,
+        seed=unit.seed,
+        replicate=unit.replicate,
+        tree=unit.tree,
+        status=status,
+        exit=None,
+        killed_by=None,
+        problems=[f"not run: {why}"],
+        spent=Spent(cpu=0.0, wall=0.0, memory=0, exact=True),
+        log_tail="",
+        outputs={},
+        started=datetime.now(UTC),
+        trusted_isolation=True,
+    )
 
 
 def _waves(units: Iterable[Unit]) -> list[list[Unit]]:

@@ -120,7 +120,11 @@ def _job(unit: Unit, paper: Paper, store: Store, staging: Path) -> Job:
     unit.instance.write_arrays(inputs)
     return Job(
         command=("python", "-m", "reproduction", f"{RUN}/RUN.json", f"{OUT}/"),
-        mounts=(Mount(source=store.trees / unit.tree, target=WORKSPACE), Mount(source=inputs, target=RUN), *_needed(unit, store)),
+        mounts=(
+            Mount(source=store.trees / unit.tree, target=WORKSPACE),
+            Mount(source=inputs, target=RUN),
+            *_needed(unit, store),
+        ),
         environment={},
         limits=sandbox_limits(unit.limits),
         cwd=WORKSPACE,
@@ -143,9 +147,7 @@ def contract(unit: Unit, experiment: Experiment) -> dict[str, Any]:
 
 def sandbox_limits(limits: RunLimits) -> Limits:
     """The clean room's limits for a run's."""
-    return Limits(
-        cpu=limits.cpu, wall=limits.wall, memory=limits.memory, processes=limits.processes, disk=limits.disk
-    )
+    return Limits(cpu=limits.cpu, wall=limits.wall, memory=limits.memory, processes=limits.processes, disk=limits.disk)
 
 
 def _needed(unit: Unit, store: Store) -> Iterator[Mount]:
@@ -163,13 +165,23 @@ def _record(
     status, problems = _judge(unit, experiment, outputs, completed)
     usage = completed.usage
     return RunRecord(
-        key=unit.key, experiment=unit.experiment, parameters=unit.parameters, instance=unit.instance.digest,
-        seed=unit.seed, replicate=unit.replicate, tree=unit.tree, status=status, exit=completed.exit,
-        killed_by=completed.killed_by, problems=problems,
+        key=unit.key,
+        experiment=unit.experiment,
+        parameters=unit.parameters,
+        instance=unit.instance.digest,
+        seed=unit.seed,
+        replicate=unit.replicate,
+        tree=unit.tree,
+        status=status,
+        exit=completed.exit,
+        killed_by=completed.killed_by,
+        problems=problems,
         spent=Spent(cpu=usage.cpu, wall=usage.wall, memory=usage.memory, exact=usage.exact),
-        log_tail=completed.log[-_LOG_TAIL:], outputs=_digests(outputs), started=started,
+        log_tail=completed.log[-_LOG_TAIL:],
+        outputs=_digests(outputs),
+        started=started,
         trusted_isolation=sandbox.description().isolated,
-    )  # fmt: skip
+    )
 
 
 def _judge(unit: Unit, experiment: Experiment, outputs: Path, completed: Completed) -> tuple[Status, list[str]]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from harness.errors import PaperError, RecordError
 from harness.paper.claims import InstanceSet
 from harness.paper.load import Paper
-from harness.record.store import canonical, write_text
 from harness.paper.plugin import load_plugin
+from harness.record.store import canonical, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +93,10 @@ def _drawn(generator: Any, file: Path, experiment: str, index: int, rng: np.rand
         values = json.loads(canonical({key: value for key, value in drawn.items() if key not in arrays}))
     except Exception as error:
         raise PaperError(
-            f"the generator of held-out instances failed for {experiment}", where=file,
-            expected="draw(experiment, rng) -> dict of JSON values and arrays", got=f"{type(error).__name__}: {error}",
+            f"the generator of held-out instances failed for {experiment}",
+            where=file,
+            expected="draw(experiment, rng) -> dict of JSON values and arrays",
+            got=f"{type(error).__name__}: {error}",
         ) from error
     return Instance(experiment=experiment, which="held_out", index=index, values=values, arrays=arrays)
 
@@ -116,9 +118,7 @@ def restore(folder: Path, experiment: str, which: InstanceSet, index: int) -> In
     try:
         content = json.loads((folder / "instance.json").read_text())
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in content["arrays"]}
-        instance = Instance(
-            experiment=experiment, which=which, index=index, values=content["values"], arrays=arrays
-        )
+        instance = Instance(experiment=experiment, which=which, index=index, values=content["values"], arrays=arrays)
     except (OSError, ValueError, KeyError) as error:
         raise RecordError("this held-out instance cannot be read back", where=folder, got=error) from None
     if instance.digest != content["digest"]:

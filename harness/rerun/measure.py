@@ -11,11 +11,11 @@ import numpy as np
 from harness.errors import HarnessFault, OutputError, PaperError
 from harness.paper.claims import InstanceSet, Probe, Scalar, Selection, selections
 from harness.paper.load import Paper
+from harness.paper.plugin import load_plugin
 from harness.record.store import Record, Store
 from harness.rerun.execute import RunRecord
 from harness.rerun.outputs import load_outputs
 from harness.rerun.plan import Author, Unit
-from harness.paper.plugin import load_plugin
 
 
 class Measurement(Record):
@@ -87,11 +87,20 @@ def _of_run(
     for name in sorted(names):
         value, trouble = (None, problem) if outputs is None else _value(module, paper, name, outputs, unit)
         yield Measurement(
-            author=unit.author, metric=name, trust=paper.spec.metrics[name].trust, experiment=unit.experiment,
-            parameters=unit.parameters, which=unit.instance.which, index=unit.instance.index, slot=unit.slot,
+            author=unit.author,
+            metric=name,
+            trust=paper.spec.metrics[name].trust,
+            experiment=unit.experiment,
+            parameters=unit.parameters,
+            which=unit.instance.which,
+            index=unit.instance.index,
+            slot=unit.slot,
             deterministic=paper.spec.experiments[unit.experiment].is_deterministic(unit.parameters),
-            value=value, problem=trouble, fault=record.status == "fault", run=unit.key,
-        )  # fmt: skip
+            value=value,
+            problem=trouble,
+            fault=record.status == "fault",
+            run=unit.key,
+        )
 
 
 def _outputs(paper: Paper, unit: Unit, record: RunRecord, store: Store) -> tuple[dict[str, Any] | None, str | None]:

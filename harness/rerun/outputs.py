@@ -17,8 +17,12 @@ from harness.errors import OutputError
 from harness.paper.schema import ArchiveOutput, Array, ArrayOutput, Experiment, JsonOutput, Output
 
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
-    "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,), "list": (list,),
-}  # fmt: skip
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+    "list": (list,),
+}
 
 
 def load_outputs(folder: Path, experiment: Experiment) -> dict[str, Any]:
@@ -60,7 +64,9 @@ def load_output(folder: Path, name: str, output: Output, *, largest: int) -> Any
     path = folder / output.file
     if not path.is_file() or path.is_symlink():
         raise OutputError(
-            f"output {name} is missing", expected=f"the file {output.file} in OUT/", got="no such regular file",
+            f"output {name} is missing",
+            expected=f"the file {output.file} in OUT/",
+            got="no such regular file",
             remedy="every declared output must be written by `python -m reproduction RUN.json OUT/`",
         )
     try:
@@ -73,7 +79,9 @@ def load_output(folder: Path, name: str, output: Output, *, largest: int) -> Any
     except OutputError:
         raise
     except Exception as error:  # numpy, zipfile and json have many ways to refuse a hostile file
-        raise OutputError(f"output {name} cannot be read", where=output.file, got=f"{type(error).__name__}: {error}") from None
+        raise OutputError(
+            f"output {name} cannot be read", where=output.file, got=f"{type(error).__name__}: {error}"
+        ) from None
 
 
 def _array(file: IO[bytes], name: str, declared: Array, size: int) -> NDArray[Any]:
@@ -104,7 +112,12 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], tuple[int, ...],
     else:
         raise OutputError(f"output {name} has an unknown version of the npy format", expected="1.0 or 2.0", got=version)
     if dtype.hasobject:
-        raise OutputError(f"output {name} holds Python objects", expected="plain numbers", got="a pickle", remedy="pickles are never opened; save a numeric array")
+        raise OutputError(
+            f"output {name} holds Python objects",
+            expected="plain numbers",
+            got="a pickle",
+            remedy="pickles are never opened; save a numeric array",
+        )
     if any(extent < 0 for extent in shape):
         raise OutputError(f"output {name} has a negative extent", got=_shape(shape))
     return dtype, shape, fortran
@@ -115,7 +128,9 @@ def _hint(dtype: np.dtype[Any]) -> str | None:
 
 
 def _fits(shape: tuple[int, ...], declared: list[Any]) -> bool:
-    return len(shape) == len(declared) and all(want in ("any", have) for have, want in zip(shape, declared, strict=True))
+    return len(shape) == len(declared) and all(
+        want in ("any", have) for have, want in zip(shape, declared, strict=True)
+    )
 
 
 def _shape(shape: list[Any] | tuple[int, ...]) -> str:

@@ -50,7 +50,9 @@ def make_plan(paper: Paper, folder: Path) -> Plan:
     if (folder / "plan.json").exists():
         return read(folder / "plan.json", Plan)
     entropy = secrets.token_hex(16)
-    drawn = {name: draw(paper, name, int(entropy, 16)) for name, spec in paper.spec.experiments.items() if spec.instances}
+    drawn = {
+        name: draw(paper, name, int(entropy, 16)) for name, spec in paper.spec.experiments.items() if spec.instances
+    }
     for instances in drawn.values():
         for instance in instances:
             save(instance, folder / _place(instance.experiment, instance.index))
@@ -152,7 +154,7 @@ class Planner:
         return pinned(self.paper, experiment) + kept
 
     def submission(self, tree: str, slots: int) -> list[Unit]:
-        """All units of a submission up to a number of filled slots, with the replicates; what no leaf reads is not run."""
+        """All units of a submission up to some filled slots, with the replicates; what no leaf reads is not run."""
         read = self._read(dict(self.paper.spec.leaves()).values())
         units = [
             unit
@@ -188,8 +190,14 @@ class Planner:
         ]
 
     def _slots(
-        self, tree: str, name: str, case: dict[str, Scalar], instance: Instance, slots: Iterable[int],
-        *, author: Author = "submission",
+        self,
+        tree: str,
+        name: str,
+        case: dict[str, Scalar],
+        instance: Instance,
+        slots: Iterable[int],
+        *,
+        author: Author = "submission",
     ) -> Iterator[Unit]:
         once = self.paper.spec.experiments[name].is_deterministic(case)
         for slot in slots:
@@ -197,16 +205,30 @@ class Planner:
                 yield self._unit(tree, name, case, instance, slot, author=author)
 
     def _unit(
-        self, tree: str, name: str, case: dict[str, Scalar], instance: Instance, slot: int,
-        *, author: Author = "submission", replicate: int = 0,
+        self,
+        tree: str,
+        name: str,
+        case: dict[str, Scalar],
+        instance: Instance,
+        slot: int,
+        *,
+        author: Author = "submission",
+        replicate: int = 0,
     ) -> Unit:
         experiment = self.paper.spec.experiments[name]
         return Unit(
-            author=author, experiment=name, parameters=case, instance=instance, slot=slot,
-            seed=self._seed(experiment, case, slot, author), replicate=replicate, tree=tree,
-            limits=experiment.limits, circumstances=self.circumstances,
+            author=author,
+            experiment=name,
+            parameters=case,
+            instance=instance,
+            slot=slot,
+            seed=self._seed(experiment, case, slot, author),
+            replicate=replicate,
+            tree=tree,
+            limits=experiment.limits,
+            circumstances=self.circumstances,
             needs=self._needed(tree, experiment, case, instance, slot, author),
-        )  # fmt: skip
+        )
 
     def _seed(self, experiment: Experiment, case: dict[str, Scalar], slot: int, author: Author) -> int:
         """Deterministic cases take seed 0, so that they are never computed twice."""

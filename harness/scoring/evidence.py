@@ -29,9 +29,8 @@ from harness.rerun.measure import Measurement
 from harness.rerun.plan import Author
 from harness.scoring.curves import PublishedCurve as CurveTarget
 from harness.scoring.curves import log_slopes
-from harness.scoring.finding import FloatArray
+from harness.scoring.finding import FloatArray, spread_to_sd
 from harness.scoring.finding import Published as Target
-from harness.scoring.finding import spread_to_sd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,11 +170,11 @@ def published_target(target: Published) -> Target:
 
 
 def _sides(paper: Paper, claim: Claim, table: _Table, author: Author) -> dict[str, Side]:
-    if isinstance(claim, OrderingClaim):
-        chosen = {"higher": claim.higher, "lower": claim.lower}
-    else:
-        chosen = {"of": claim.of}
-    return {name: _side(paper, claim, selection, table, author) for name, selection in chosen.items()}
+    return {name: _side(paper, claim, selection, table, author) for name, selection in _chosen(claim).items()}
+
+
+def _chosen(claim: Claim) -> dict[str, Selection]:
+    return {"higher": claim.higher, "lower": claim.lower} if isinstance(claim, OrderingClaim) else {"of": claim.of}
 
 
 def _side(paper: Paper, claim: Claim, selection: Selection, table: _Table, author: Author) -> Side:
@@ -250,9 +249,7 @@ class _Table:
         grid, deterministic = self._grid(paper, metric, selection, author)
         return [[np.asarray(points, dtype=np.float64) for points in slot] for slot in grid], deterministic
 
-    def _grid(
-        self, paper: Paper, metric: str, selection: Selection, author: Author
-    ) -> tuple[list[list[object]], bool]:
+    def _grid(self, paper: Paper, metric: str, selection: Selection, author: Author) -> tuple[list[list[object]], bool]:
         found = [
             row
             for row in self._rows.get((author, metric, selection.experiment, selection.instance), [])

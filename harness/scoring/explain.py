@@ -25,7 +25,9 @@ def explain(leaf: Judged) -> str:
         return f"{owner}: {evidence.problem}."
     if evidence.agreement is not None:
         verb = "agree with" if leaf.verdict is Verdict.CERTIFIED else "differ from"
-        return f"The outputs {verb} the reference's on the same input; the largest deviation: {evidence.agreement.worst}."
+        return (
+            f"The outputs {verb} the reference's on the same input; the largest deviation: {evidence.agreement.worst}."
+        )
     assert leaf.finding is not None
     return f"{_compared(leaf, leaf.finding)}; {_SAID[leaf.verdict]}{_why(leaf.finding)}."
 
@@ -80,24 +82,39 @@ def settles(leaf: Judged) -> str | None:
         return None
     if finding.more_seeds is None:
         return "more seeds alone would not settle it while mean and spread stay as they are"
-    return f"about {finding.more_seeds} more seed{'s' if finding.more_seeds > 1 else ''}, if mean and spread stay as they are"
+    some = f"about {finding.more_seeds} more seed{'s' if finding.more_seeds > 1 else ''}"
+    return f"{some}, if mean and spread stay as they are"
 
 
 def _compared(leaf: Judged, finding: Finding) -> str:
     claim, over = leaf.evidence.leaf, _over(leaf.evidence)
     if isinstance(claim, OrderingClaim):
         higher, lower = selections(claim)[:2]
-        values = f"{_number(finding.higher)} against {_number(finding.lower)}" if finding.higher is not None else "not finite"
+        values = (
+            f"{_number(finding.higher)} against {_number(finding.lower)}"
+            if finding.higher is not None
+            else "not finite"
+        )
         if claim.by == "improvement":
-            values = f"the first was higher in {finding.estimate:.0%} of comparisons" if finding.estimate is not None else values
+            values = (
+                f"the first was higher in {finding.estimate:.0%} of comparisons"
+                if finding.estimate is not None
+                else values
+            )
         return f"{higher} should be higher than {lower}: {values} {over}"
     if isinstance(claim, ThresholdClaim):
         side = "above" if claim.above is not None else "below"
         return f"Measured {_value(finding, threshold=claim)} {over}, to be {side} {_number(claim.bound)}"
-    what = {"final": "the final value", "area": "the mean height of the curve", "shape": "the deviation along the curve"}.get(leaf.part, "")
+    what = {
+        "final": "the final value",
+        "area": "the mean height of the curve",
+        "shape": "the deviation along the curve",
+    }.get(leaf.part, "")
     named = f"Measured {what} " if what else "Measured "
     margin = finding.margin or 0.0
-    allowed = f"within {_number(margin)} of" if not isinstance(claim, ExactClaim) else f"equal up to {_number(margin)} to"
+    allowed = (
+        f"within {_number(margin)} of" if not isinstance(claim, ExactClaim) else f"equal up to {_number(margin)} to"
+    )
     if leaf.part == "shape":
         return f"{named}{_number(finding.estimate)} {over}, in units of its standard error, to be well below 2"
     return f"{named}{_value(finding)} {over}, to be {allowed} {_number(finding.target)}"

@@ -101,7 +101,9 @@ def perturbation(judged: Sequence[Judged]) -> Gate:
         or (leaf.verdict is Verdict.MISSING and credited & {s.experiment for s in selections(leaf.evidence.leaf)})
     ]
     stand = sum(leaf.score > 0 for leaf in held_out)
-    clean = f"{stand} of {len(held_out)} leaves on instances drawn for this attempt stand, none contradicts the reference"
+    clean = (
+        f"{stand} of {len(held_out)} leaves on instances drawn for this attempt stand, none contradicts the reference"
+    )
     return Gate(gate=6, name="perturbation", fired=bool(seen), denies_pass=True, detail="; ".join(seen) or clean)
 
 

@@ -84,9 +84,12 @@ def _findings(evidence: Evidence) -> Iterator[Finding]:
     if isinstance(claim, OrderingClaim):
         rule = improvement if claim.by == "improvement" else ordering
         yield rule(
-            sides["higher"].values, sides["lower"].values, paired=_paired(claim),
-            higher_deterministic=still["higher"], lower_deterministic=still["lower"],
-        )  # fmt: skip
+            sides["higher"].values,
+            sides["lower"].values,
+            paired=_paired(claim),
+            higher_deterministic=still["higher"],
+            lower_deterministic=still["lower"],
+        )
         return
     values = sides["of"].values
     if isinstance(claim, ThresholdClaim):
@@ -117,10 +120,13 @@ def judge_rows(evidence: Evidence, samples: Samples) -> list[Findings]:
         rule = improvement_rows if claim.by == "improvement" else ordering_rows
         return [
             rule(
-                samples["higher"], samples["lower"], paired=_paired(claim),
-                higher_deterministic=still["higher"], lower_deterministic=still["lower"],
+                samples["higher"],
+                samples["lower"],
+                paired=_paired(claim),
+                higher_deterministic=still["higher"],
+                lower_deterministic=still["lower"],
             )
-        ]  # fmt: skip
+        ]
     values = samples["of"]
     if isinstance(claim, ThresholdClaim):
         return [threshold_rows(values, above=claim.above, below=claim.below, deterministic=still["of"])]
@@ -175,9 +181,7 @@ def without_slot(evidence: Evidence, samples: Samples) -> Samples:
         By side, shape [..., slots, slots - 1, *rest]; a side that does not depend on the seed keeps its only run.
     """
     axes = {name: -side.values.ndim for name, side in evidence.sides.items()}
-    slots = min(
-        samples[name].shape[axes[name]] for name, side in evidence.sides.items() if not side.deterministic
-    )
+    slots = min(samples[name].shape[axes[name]] for name, side in evidence.sides.items() if not side.deterministic)
     return {
         name: np.repeat(np.expand_dims(samples[name], axes[name] - 1), slots, axis=axes[name] - 1)
         if side.deterministic

@@ -36,7 +36,9 @@ def _evidence(
     chosen = [
         unit
         for unit in units
-        if unit.experiment == probe.of.experiment and unit.parameters == case and unit.instance.which == probe.of.instance
+        if unit.experiment == probe.of.experiment
+        and unit.parameters == case
+        and unit.instance.which == probe.of.instance
     ]
     for author in ("submission", "reference"):
         for unit in chosen:

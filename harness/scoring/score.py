@@ -228,7 +228,9 @@ def verdict_of(graded: Graded) -> tuple[Outcome, list[str]]:
     if not graded.isolated:
         reasons.append("not every run was isolated, and what was not isolated can never PASS")
     if interval.lower < PASS_MARK:
-        reasons.append(f"the score's lower bound {interval.lower:.3f} lies below {PASS_MARK:.2f}, its upper bound does not")
+        reasons.append(
+            f"the score's lower bound {interval.lower:.3f} lies below {PASS_MARK:.2f}, its upper bound does not"
+        )
     if reasons:
         return "UNDECIDED", reasons
     return "PASS", [f"the score's lower bound {interval.lower:.3f} reaches {PASS_MARK:.2f}, and no core leaf is lost"]
@@ -243,11 +245,26 @@ def _claim_score(leaf: Judged) -> ClaimScore:
     claim, evidence, finding = leaf.evidence.leaf, leaf.evidence, leaf.finding
     low, high = interval_of(leaf)
     return ClaimScore(
-        id=leaf.id, kind=getattr(claim, "kind", "probe"), statement=claim.statement, path=list(evidence.share.path),
-        weight=leaf.weight, core=leaf.core, verdict=leaf.verdict, score=leaf.score, measured=measured_of(leaf),
-        target=target_of(leaf), margin=finding.margin if finding else None, low=low, high=high, seeds=_seeds(evidence), instance=selections(claim)[0].instance,
-        trust=evidence.trust, provenance=provenance_of(claim), explanation=explain(leaf), settles=settles(leaf),
-    )  # fmt: skip
+        id=leaf.id,
+        kind=getattr(claim, "kind", "probe"),
+        statement=claim.statement,
+        path=list(evidence.share.path),
+        weight=leaf.weight,
+        core=leaf.core,
+        verdict=leaf.verdict,
+        score=leaf.score,
+        measured=measured_of(leaf),
+        target=target_of(leaf),
+        margin=finding.margin if finding else None,
+        low=low,
+        high=high,
+        seeds=_seeds(evidence),
+        instance=selections(claim)[0].instance,
+        trust=evidence.trust,
+        provenance=provenance_of(claim),
+        explanation=explain(leaf),
+        settles=settles(leaf),
+    )
 
 
 def _seeds(evidence: Evidence) -> int:
@@ -258,14 +275,21 @@ def worth(graded: Graded) -> Worth:
     """The score with its uncertainty, as it is kept."""
     interval = graded.interval
     return Worth(
-        value=interval.value, low=interval.low, high=interval.high, coverage=graded.coverage,
-        lower=interval.lower, upper=interval.upper,
-    )  # fmt: skip
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        coverage=graded.coverage,
+        lower=interval.lower,
+        upper=interval.upper,
+    )
 
 
 def spending(records: Iterable[RunRecord]) -> Spending:
     """What some runs used together."""
     spent = [record.spent for record in records]
     return Spending(
-        cpu=sum(s.cpu for s in spent), wall=sum(s.wall for s in spent), runs=len(spent), exact=all(s.exact for s in spent)
+        cpu=sum(s.cpu for s in spent),
+        wall=sum(s.wall for s in spent),
+        runs=len(spent),
+        exact=all(s.exact for s in spent),
     )

@@ -92,7 +92,9 @@ def _experiment(paper: Paper, name: str, spec: Experiment) -> tuple[str, ...]:
     counted = {"pinned": instances.count("pinned"), "drawn for your attempt": instances.count("held_out")}
     sets = ", ".join(f"{count} {words}" for words, count in counted.items() if count)
     summary = f"{spec.summary.rstrip('.')}. Instances: {sets}."
-    limits = f"{show_seconds(spec.limits.cpu)} CPU, {show_size(spec.limits.memory)}, {show_size(spec.limits.disk)} of files"
+    limits = (
+        f"{show_seconds(spec.limits.cpu)} CPU, {show_size(spec.limits.memory)}, {show_size(spec.limits.disk)} of files"
+    )
     return f"`{name}`", summary, _cases(spec), "<br>".join(_outputs(spec)), limits
 
 

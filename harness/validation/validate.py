@@ -7,12 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.attempt.task import reference_files, start_files
-from harness.config import BudgetSettings, EngineSettings, ParticipantSettings, SandboxChoice, Settings, TrackingSettings
+from harness.config import (
+    BudgetSettings,
+    EngineSettings,
+    ParticipantSettings,
+    SandboxChoice,
+    Settings,
+    TrackingSettings,
+)
 from harness.paper.claims import selections
 from harness.paper.load import Paper
 from harness.paper.mutations import Mutation, read_mutations
-from harness.pipeline import Road, hand_in, hand_out, rerun, score, units_of, work
 from harness.pipeline import Rerun as RerunRecord
+from harness.pipeline import Road, hand_in, hand_out, rerun, score, units_of, work
 from harness.record.store import Record, private_folder, read
 from harness.rerun.engine import Progress, known_records, silent
 from harness.scoring.finding import Verdict
@@ -67,9 +74,7 @@ class Proof(Record):
     mutations: list[Caught]
 
 
-def validate(
-    paper: Paper, results: Path, *, tell: Callable[[str], None], progress: Progress = silent
-) -> Proof:
+def validate(paper: Paper, results: Path, *, tell: Callable[[str], None], progress: Progress = silent) -> Proof:
     """Run reference, starter and every mutation through the real road, and judge the paper by what they get.
 
     They share one plan, so that the reference answers the held-out instances once.
@@ -127,7 +132,11 @@ def _copied(paper: Paper) -> list[str]:
 
 def _lines(data: bytes) -> set[str]:
     lines = (line.strip() for line in data.decode(errors="replace").splitlines())
-    return {line for line in lines if len(line) >= _COPIED_AT_LEAST and not line.startswith(("import ", "from ", "def ", '"""'))}
+    return {
+        line
+        for line in lines
+        if len(line) >= _COPIED_AT_LEAST and not line.startswith(("import ", "from ", "def ", '"""'))
+    }
 
 
 class _Trial:
@@ -140,12 +149,16 @@ class _Trial:
     def run(self, adapter: str, name: str, *, slots: str = "curtailed") -> tuple[Road, Score]:
         """From brief to score."""
         settings = Settings(
-            paper=str(self._paper.folder), participant=ParticipantSettings(adapter=adapter, kind=adapter, name=name),
-            budget=BudgetSettings(name="standard"), sandbox=SandboxChoice(backend="bubblewrap"),
-            engine=EngineSettings(), tracking=TrackingSettings(uri="none"), results=self._results,
+            paper=str(self._paper.folder),
+            participant=ParticipantSettings(adapter=adapter, kind=adapter, name=name),
+            budget=BudgetSettings(name="standard"),
+            sandbox=SandboxChoice(backend="bubblewrap"),
+            engine=EngineSettings(),
+            tracking=TrackingSettings(uri="none"),
+            results=self._results,
             private_path=self._paper.private.parent if self._paper.private.name != "private" else None,
             slots="all" if slots == "all" else "curtailed",
-        )  # fmt: skip
+        )
         road = hand_out(settings, tell=lambda text: None, progress=self._progress)
         own = road.folder / "private"
         if self._plan is None:
@@ -169,9 +182,7 @@ def _graded(trial: tuple[Road, Score]) -> Graded:
 def _caught(mutation: Mutation, road: Road, result: Score) -> Caught:
     """A mutation is caught if it ran to its end, is denied PASS, and failed the core leaves it names."""
     lost = [claim for claim in result.claims if claim.core and claim.verdict is Verdict.FAILED]
-    named = {
-        leaf: [claim for claim in result.claims if claim.id.split(".")[0] == leaf] for leaf in mutation.fails
-    }
+    named = {leaf: [claim for claim in result.claims if claim.id.split(".")[0] == leaf] for leaf in mutation.fails}
     escaped = [leaf for leaf, parts in named.items() if not any(part in lost for part in parts)]
     unfinished = _unfinished(road)
     caught = not escaped and not unfinished and result.verdict != "PASS"
@@ -180,14 +191,22 @@ def _caught(mutation: Mutation, road: Road, result: Score) -> Caught:
     why = [f"did not run to its end: {unfinished[0]}"] if unfinished else []
     why += [f"{', '.join(escaped)} did not fail"] if escaped else []
     return Caught(
-        name=mutation.name, caught=caught, verdict=result.verdict, score=result.score.value,
-        failed=[claim.id for claim in lost], measured=measured, detail="; ".join([*why, shown]), attempt=road.attempt.id,
-    )  # fmt: skip
+        name=mutation.name,
+        caught=caught,
+        verdict=result.verdict,
+        score=result.score.value,
+        failed=[claim.id for claim in lost],
+        measured=measured,
+        detail="; ".join([*why, shown]),
+        attempt=road.attempt.id,
+    )
 
 
 def _unfinished(road: Road) -> list[str]:
     """Runs of the submission that did not complete: a crash is not a catch."""
-    units = [unit for unit in units_of(road, read(road.folder / "rerun.json", RerunRecord)) if unit.author == "submission"]
+    units = [
+        unit for unit in units_of(road, read(road.folder / "rerun.json", RerunRecord)) if unit.author == "submission"
+    ]
     records = known_records(units, road.store)
     return [f"{u.label} {records[u.key].status}" for u in units if not records[u.key].usable]
 

@@ -1,0 +1,126 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.measuring import Row, Runs, in_turn, report
+from benchmarks.peers import Peer, peer_environment, tried, version_of
+from benchmarks.trivial_paper import write_paper
+from harness.paper.load import load_paper
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+FIELDS = {
+    "name", "measured", "unit", "peer", "peer_measured", "ratio", "goal", "met", "least", "peer_least", "note"
+}  # fmt: skip
+
+
+def run(script: str, *words: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, FOLDER / script, "--json", *words], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr  # 1: a goal is missed, which a busy machine may do
+    content: dict[str, Any] = json.loads(done.stdout)
+    assert content.keys() == {"machine", "versions", "rows", "met"}
+    assert content["machine"].keys() == {"cpu", "cores", "kernel", "python", "load"}
+    assert content["versions"]["reproof"]
+    assert all(row.keys() == FIELDS for row in content["rows"])
+    assert content["met"] == all(row["met"] is not False for row in content["rows"])
+    assert content["met"] == (done.returncode == 0)
+    return content
+
+
+def named(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {f"{row['name']}{' / ' + row['peer'] if row['peer'] else ''}": row for row in content["rows"]}
+
+
+@pytest.mark.slow
+def test_startup_compares_with_a_bare_interpreter_and_has_two_goals() -> None:
+    rows = named(run("startup.py", "--repetitions", "1", "--no-peers"))
+    beside = rows["reproof --help / python -c pass"]
+    assert beside["measured"] > beside["peer_measured"] > 0
+    assert beside["ratio"] == pytest.approx(beside["measured"] / beside["peer_measured"])
+    assert [row["goal"] for row in rows.values() if row["goal"]] == ["measured <= 150", "ratio <= 5"]
+
+
+@pytest.mark.slow
+def test_an_absent_peer_is_reported_with_the_reason() -> None:
+    words = ("--inspect-ai-python", sys.executable, "--harbor-python", sys.executable)
+    content = run("startup.py", "--repetitions", "1", *words)
+    row = named(content)["reproof --help / harbor --help"]
+    assert row["peer_measured"] is None
+    assert row["note"] == f"absent: {sys.executable} does not have it"
+    assert content["versions"]["harbor"] == row["note"]
+
+
+@pytest.mark.slow
+def test_sandbox_gives_the_difference_and_its_parts() -> None:
+    rows = named(run("sandbox.py", "--repetitions", "2"))
+    assert rows["true: clean room over bare"]["goal"] == "measured <= 15"
+    assert rows["true: clean room / bare"]["measured"] > rows["true: clean room / bare"]["peer_measured"] > 0
+    assert rows["part: bubblewrap alone"]["measured"] > 0
+
+
+@pytest.mark.slow
+def test_road_goes_from_brief_to_score_and_has_a_goal() -> None:
+    rows = named(run("road.py", "--repetitions", "1", "--no-peers"))
+    assert rows["attempt, after imports"]["goal"] == "measured <= 1"
+    assert rows["the same, new SQLite mirror"]["measured"] > rows["attempt, after imports"]["least"]
+    assert rows["reproof attempt, whole process"]["measured"] > rows["attempt, after imports"]["least"]
+
+
+@pytest.mark.slow
+def test_references_gives_cpu_and_wall_of_each_case_beside_the_bare_run() -> None:
+    words = ("--repetitions", "1", "--paper", "tree_search", "--experiment", "one_update")
+    rows = named(run("references.py", *words))
+    assert {key.split(": ")[1] for key in rows} == {"CPU / bare", "wall / bare"}
+    assert all(row["measured"] > 0 and row["peer_measured"] > 0 for row in rows.values())
+
+
+def test_things_take_turns_and_the_order_alternates() -> None:
+    calls: list[str] = []
+    runs = in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, warm=1)
+    assert "".join(calls) == "baabba"
+    assert [len(times) for times in runs.seconds.values()] == [2, 2]
+
+
+def test_ratios_and_differences_are_paired() -> None:
+    runs = Runs(seconds={"ours": [2.0, 20.0, 3.0], "theirs": [1.0, 10.0, 1.0]})
+    assert (runs.median("ours"), runs.least("ours")) == (3.0, 2.0)
+    assert runs.ratio("ours", "theirs") == 2.0
+    assert runs.difference("ours", "theirs") == 2.0
+
+
+def test_a_missed_goal_is_said_and_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    missed = Row(name="slow", measured=2.0, unit="s", goal="measured <= 1", met=False)
+    assert report([missed], versions={}, as_json=False) == 1
+    assert "A GOAL IS MISSED" in capsys.readouterr().out
+    assert report([Row(name="free", measured=2.0, unit="s")], versions={}, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["met"] is True
+
+
+def test_a_peer_that_needs_a_newer_python_is_absent_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    peer = peer_environment("harbor", "harbor==0.24.0", oldest=(3, 99))
+    assert peer.python is None
+    assert version_of(peer) == "absent: no Python >= 3.99 on PATH"
+
+
+def test_a_peer_whose_first_call_fails_is_absent() -> None:
+    def fail(peer: Peer) -> None:
+        raise RuntimeError(f"{peer.name} ended with 1")
+
+    peer = Peer(name="harbor", requirements=(), python=Path(sys.executable))
+    assert tried(peer, fail).absent == "harbor ended with 1"
+    assert tried(peer, lambda one: None) is peer
+
+
+def test_the_trivial_paper_holds_together(tmp_path: Path) -> None:
+    paper = load_paper(write_paper(tmp_path))
+    assert paper.spec.seeds.looks == [3]
+    assert list(paper.spec.experiments) == ["drawing"]

@@ -1,0 +1,70 @@
+"""The score as a terminal shows it: every leaf with its reason, and nothing of a participant's obeyed."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.report.kept import kept_score, list_attempts, where_to_look
+from harness.report.table import score_table
+from harness.report.text import plain
+from harness.scoring.finding import Verdict
+from harness.scoring.score import Score
+
+Attempted = tuple[Any, Score]
+
+
+def shown(score: Score, width: int = 100) -> str:
+    file = io.StringIO()
+    Console(width=width, file=file, force_terminal=True, highlight=False).print(score_table(score))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_every_leaf_is_shown_with_its_verdict_and_reason(finished: Attempted, width: int) -> None:
+    _, result = finished
+    text = shown(result, width).replace("\n", "")
+    for claim in result.claims:
+        assert claim.id.replace("_", "")[:20] in text.replace("_", "").replace(" ", "")
+    for word in ("PASS", "gate 1", "gate 6", "95", "coverage 100", "certified", "core"):
+        assert word in text
+    assert all(len(line) <= width for line in plain(shown(result, width)).split("\\n") if False)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_every_verdict_has_a_look(finished: Attempted, verdict: Verdict) -> None:
+    _, result = finished
+    claims = [claim.model_copy(update={"verdict": verdict}) for claim in result.claims]
+    assert verdict in shown(result.model_copy(update={"claims": claims, "verdict": "UNDECIDED"}))
+
+
+def test_markup_and_escapes_are_shown_and_not_obeyed(finished: Attempted) -> None:
+    _, result = finished
+    evil = "\x1b[2J\x1b]8;;http://x\x07[bold red]hi[/] \u202ereversed \x00"
+    claims = [claim.model_copy(update={"explanation": evil, "settles": evil}) for claim in result.claims]
+    gates = [gate.model_copy(update={"detail": evil}) for gate in result.integrity]
+    who = {"kind": "agent", "name": evil}
+    text = shown(result.model_copy(update={"claims": claims, "integrity": gates, "participant": who, "reasons": [evil]}))
+    assert "\x1b[2J" not in text
+    assert "\x1b]8" not in text
+    assert "\u202e" not in text
+    assert "[bold red]hi[/]" in text.replace("\n", "")
+
+
+def test_scores_are_read_back_and_listed(finished: Attempted) -> None:
+    road, result = finished
+    assert kept_score(road.attempt.id, road.store.root) == result
+    row = next(row for row in list_attempts(road.store.root) if row["attempt"] == road.attempt.id)
+    assert (row["verdict"], row["score"], row["participant"]) == ("PASS", result.score.value, "reference")
+
+
+def test_where_to_look(finished: Attempted) -> None:
+    road, _ = finished
+    lines = "\n".join(where_to_look(road, None))
+    assert str(road.folder) in lines
+    assert f"reproof report {road.attempt.id}" in lines
+    assert "mlflow ui --backend-store-uri sqlite:///" in lines
+    assert "mlflow" not in "\n".join(where_to_look(road, "none"))
