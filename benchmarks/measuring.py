@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -104,6 +105,22 @@ def command(
             raise RuntimeError(f"{' '.join(map(str, words))} ended with {done.returncode}: {said}")
 
     return run
+
+
+def cpu_of(words: Sequence[str], environment: Mapping[str, str], *, cwd: Path | None = None) -> float:
+    """CPU seconds of a program run to its end.
+
+    Raises:
+        RuntimeError: Its exit status is not 0.
+    """
+    with tempfile.TemporaryFile() as log:
+        child = subprocess.Popen(words, env=environment, cwd=cwd, stdout=log, stderr=log)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)  # reaped here, for its usage
+        if child.returncode != 0:
+            log.seek(0)
+            raise RuntimeError(f"{' '.join(words)}: {log.read().decode(errors='replace')[-2000:]}")
+    return used.ru_utime + used.ru_stime
 
 
 def ours(name: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,7 +54,7 @@ def peer_environment(
         name: The peer's name, which is its main distribution's too.
         requirements: What pip is asked for, versions included.
         python: An interpreter that has the peer already; then nothing is installed.
-        oldest: The oldest Python the peer runs on; a newer one is looked for on PATH where ours is older.
+        oldest: The oldest Python the peer runs on; a newer one is looked for where ours is older.
 
     Returns:
         The peer, absent with the reason if there is no such Python or pip could not install it.
@@ -66,10 +65,10 @@ def peer_environment(
     place = _cache() / "-".join(requirements[0].replace("==", "-").split())
     inside = place / "bin" / "python"
     if not (place / "complete").exists():
-        print(f"installing {', '.join(requirements)} into {place}", file=sys.stderr)
         interpreter = _interpreter(oldest)
         if interpreter is None:
-            return Peer(name=name, requirements=requirements, absent=f"no Python >= {_dotted(oldest)} on PATH")
+            return Peer(name=name, requirements=requirements, absent=f"no Python >= {_dotted(oldest)} here")
+        print(f"installing {', '.join(requirements)} into {place}", file=sys.stderr)
         subprocess.run([interpreter, "-m", "venv", "--clear", place], check=True)
         done = subprocess.run(
             [inside, "-m", "pip", "install", "--quiet", *requirements], capture_output=True, text=True, check=False
@@ -81,13 +80,15 @@ def peer_environment(
     return Peer(name=name, requirements=requirements, python=inside)
 
 
-def _interpreter(oldest: tuple[int, int]) -> str | None:
-    """Ours if it is new enough, else the first one on PATH that is."""
-    names = [sys.executable, *(f"python3.{minor}" for minor in range(oldest[1], oldest[1] + 5))]
+def _interpreter(oldest: tuple[int, int]) -> Path | None:
+    """Ours if it is new enough, else the first one that is on PATH or among pyenv's versions."""
+    places = [Path(part) for part in os.environ.get("PATH", "").split(os.pathsep) if part]
+    places += sorted((Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions").glob("*/bin"))
+    names = [f"python3.{minor}" for minor in range(oldest[1], oldest[1] + 5)]
     check = f"import sys, venv; sys.exit(sys.version_info < {oldest})"
-    for found in filter(None, map(shutil.which, names)):
-        # asked, not believed: a version manager's shim is on PATH for versions that are switched off
-        if subprocess.run([found, "-c", check], capture_output=True, check=False).returncode == 0:
+    for found in [Path(sys.executable), *(place / name for name in names for place in places)]:
+        # asked, not believed: pyenv puts a shim on PATH for versions that are switched off, too
+        if os.access(found, os.X_OK) and subprocess.run([found, "-c", check], capture_output=True).returncode == 0:
             return found
     return None
 

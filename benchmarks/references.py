@@ -8,8 +8,6 @@ the first of its instances, with the seed of slot 1: in the harness from unit to
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,9 +18,7 @@ from pathlib import Path
 sys.path.pop(0)  # this folder, where statistics.py would shadow the standard library's
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from statistics import median
-
-from benchmarks.measuring import Row, in_turn, options, report
+from benchmarks.measuring import Row, Runs, compared, cpu_of, in_turn, options, report
 from harness.attempt.submission import keep_tree
 from harness.attempt.task import reference_files
 from harness.cleanroom import layout
@@ -33,6 +29,8 @@ from harness.record.store import Store
 from harness.rerun.execute import RunRecord, contract, execute, sandbox_limits
 from harness.rerun.plan import Planner, Unit, make_plan
 from harness.rerun.runtime import circumstances
+
+INSIDE, BARE = "in the harness", "bare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,23 +85,12 @@ class Bench:
             (run / "RUN.json").write_text(json.dumps(content), encoding="utf-8")
             unit.instance.write_arrays(run)
             words = [sys.executable, "-m", "reproduction", str(run / "RUN.json"), f"{out}/"]
-            return _cpu_of(words, self._environment(words, unit), cwd=self.store.trees / unit.tree)
+            return cpu_of(words, self._environment(words, unit), cwd=self.store.trees / unit.tree)
 
     def _environment(self, words: list[str], unit: Unit) -> dict[str, str]:
         # no bytecode: the clean room mounts the files read-only
         own = {"PYTHONDONTWRITEBYTECODE": "1"}
         return layout.environment(Job(command=tuple(words), limits=sandbox_limits(unit.limits), environment=own))
-
-
-def _cpu_of(words: list[str], environment: dict[str, str], *, cwd: Path) -> float:
-    with tempfile.TemporaryFile() as log:
-        child = subprocess.Popen(words, env=environment, cwd=cwd, stdout=log, stderr=log)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)  # reaped here, for its usage
-        if child.returncode != 0:
-            log.seek(0)
-            raise RuntimeError(f"{' '.join(words)}: {log.read().decode(errors='replace')[-2000:]}")
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
@@ -130,24 +117,17 @@ def _rows(bench: Bench, unit: Unit, repetitions: int) -> Iterator[Row]:
     repeats = iter(range(2, repetitions + 2))
     runs = in_turn(
         {
-            "in the harness": lambda: records.append(bench.inside(replace(unit, replicate=next(repeats)))),
-            "bare": lambda: cpu.append(bench.bare(unit)),
+            INSIDE: lambda: records.append(bench.inside(replace(unit, replicate=next(repeats)))),
+            BARE: lambda: cpu.append(bench.bare(unit)),
         },
         repetitions,
         warm=0,
     )
     name = f"{bench.paper.id} {unit.experiment} {' '.join(f'{k}={v}' for k, v in unit.parameters.items())}".strip()
-    spent = [record.spent.cpu for record in records]
-    yield Row(
-        name=f"{name}: CPU", measured=median(spent), least=min(spent), unit="s", peer="bare", peer_measured=median(cpu),
-        peer_least=min(cpu), ratio=median(spent) / median(cpu),
-    )  # fmt: skip
-    yield Row(
-        name=f"{name}: wall", measured=runs.median("in the harness"), least=runs.least("in the harness"), unit="s",
-        peer="bare", peer_measured=runs.median("bare"), peer_least=runs.least("bare"),
-        ratio=runs.ratio("in the harness", "bare"),
-        note=f"{1e3 * runs.difference('in the harness', 'bare'):+.0f} ms",
-    )  # fmt: skip
+    used = Runs(seconds={INSIDE: [record.spent.cpu for record in records], BARE: cpu})
+    yield compared(f"{name}: CPU", used, INSIDE, BARE, scale=1, unit="s")
+    added = f"{1e3 * runs.difference(INSIDE, BARE):+.0f} ms"
+    yield replace(compared(f"{name}: wall", runs, INSIDE, BARE, scale=1, unit="s"), note=added)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from benchmarks.measuring import Row, Runs, command, compared, in_turn, options,
 from benchmarks.peers import PEERS, Peer, chosen_peers, tried, version_of
 from benchmarks.road_peers import Inside, whole, write_task
 from benchmarks.trivial_paper import write_paper
-from harness.config import Settings, compose
+from harness.config import Settings, compose, quoted
 from harness.pipeline import attempt
 from harness.report.mirror import track
 
@@ -68,15 +68,16 @@ class Bench:
         self._folder = folder
         self._paper = write_paper(folder)
         self._serial = itertools.count()
-        self._composed = self.settings(folder)
+        self._composed = {mirror: self.settings(folder, "sqlite" if mirror else "none") for mirror in (False, True)}
 
     def results(self, name: str) -> Path:
         """A results folder that nothing was written to."""
         return self._folder / "results" / name.replace(" ", "-") / str(next(self._serial))
 
-    def settings(self, results: Path) -> Settings:
+    def settings(self, results: Path, tracking: str = "none") -> Settings:
         """What `reproof attempt` would compose."""
-        return compose([f"paper={self._paper}", "participant=reference", f"results={results}", "tracking=none"])[0]
+        words = [f"paper={self._paper}", "participant=reference", f"results={results}", f"tracking={tracking}"]
+        return compose(words)[0]
 
     def scored(self, results: Path) -> None:
         """An attempt from brief to score, which must be a PASS."""
@@ -89,15 +90,17 @@ class Bench:
     def process(self) -> None:
         """The whole command, as a person would type it."""
         words = ("attempt", f"paper={self._paper}", "participant=reference", "tracking=none")
-        command(ours("reproof"), *words, f"results={self.results(WHOLE)}", "--json")()
+        command(ours("reproof"), *words, f"results={quoted(self.results(WHOLE))}", "--json")()
 
     def _attempt(self, results: Path, *, mirror: bool) -> None:
-        settings = self._composed.model_copy(update={"results": results})
+        settings = self._composed[mirror].model_copy(update={"results": results})
         road, score = attempt(settings, tell=lambda text: None)
         if score.verdict != "PASS":
             raise RuntimeError(f"the trivial paper got {score.verdict}: {score.reasons}")
         if mirror:
             track(road)
+            if not (results / "mlflow" / "mlflow.db").is_file():
+                raise RuntimeError("nothing was mirrored")
 
 
 def _inside(peer: Peer) -> str:

@@ -17,11 +17,12 @@ from pathlib import Path
 sys.path.pop(0)  # this folder, where statistics.py would shadow the standard library's
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measuring import Row, Runs, command, compared, in_turn, options, report
+from benchmarks.measuring import Row, Runs, command, compared, cpu_of, in_turn, options, report
 from harness.cleanroom import hierarchy, layout, seccomp
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.binary import find_binary
 from harness.cleanroom.bubblewrap import JOIN
+from harness.cleanroom.cgroup import Host
 from harness.cleanroom.sandbox import Collect, Job, Limits, Sandbox, SandboxSettings
 from harness.errors import SandboxError
 
@@ -38,8 +39,11 @@ def main() -> int:
         rooms = {"clean room": open_sandbox(), "backend process": open_sandbox(SandboxSettings(backend="process"))}
         isolation = rooms["clean room"].description()
         whole = {name: in_turn(_starts(words, rooms), chosen.repetitions) for name, words in COMMANDS.items()}
+        used = {name: _cpu(words, rooms["clean room"], chosen.repetitions) for name, words in COMMANDS.items()}
         parts = in_turn(_parts(rooms["clean room"], Path(folder)), chosen.repetitions)
-    rows = [row for name, runs in whole.items() for row in _over(name, runs)] + list(_split(parts))
+    rows = [row for name, runs in whole.items() for row in _over(name, runs)]
+    rows += [compared(f"{name}: CPU of the job", runs, "clean room", "bare") for name, runs in used.items()]
+    rows += _split(parts)
     return report(rows, versions={"clean room": isolation.version, **_waived(isolation.waivers)}, as_json=chosen.json)
 
 
@@ -64,6 +68,14 @@ def _inside(room: Sandbox, job: Job) -> Callable[[], object]:
             raise RuntimeError(f"{job.command}: {done}")
 
     return run
+
+
+def _cpu(words: tuple[str, ...], room: Sandbox, repetitions: int) -> Runs:
+    """CPU seconds, which hardly depend on what else the machine does: the cgroup's, and the bare process's."""
+    job = Job(command=words, limits=LIMITS)
+    inside = [room.run(job).usage.cpu for _ in range(repetitions)]
+    bare = [cpu_of(list(words), layout.environment(job)) for _ in range(repetitions)]
+    return Runs(seconds={"clean room": inside, "bare": bare})
 
 
 def _over(name: str, runs: Runs) -> Iterator[Row]:
@@ -108,7 +120,7 @@ def _filtered(binary: Path, words: list[str]) -> None:
         os.close(handle)
 
 
-def _group(host: hierarchy.Host, words: tuple[str, ...] | None) -> None:
+def _group(host: Host, words: tuple[str, ...] | None) -> None:
     group = host.create(memory=LIMITS.memory, processes=LIMITS.processes)
     try:
         if words is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,16 @@ class Settings(_Settings):
     results: Path
     private_path: Path | None = None
     slots: Literal["curtailed", "all"] = "curtailed"
+
+
+def quoted(value: object) -> str:
+    """A value as Hydra's grammar takes it to the letter: a bare comma would be a sweep.
+
+    >>> quoted("a folder, mine")
+    "'a folder, mine'"
+    """
+    text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), str(value))
+    return "'" + text.replace("${", "\\${") + "'"
 
 
 def configs_folder() -> Path:

@@ -129,16 +129,18 @@ def lean_finished(home: Path) -> Attempted:
 
 
 @pytest.fixture
-def submit(
-    lean_finished: Attempted, agents_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Attempted]:
+def submit(lean_finished: Attempted, agents_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Attempted]:
     """Hand in given files for the lean paper, on the plan of the reference's attempt, which is answered already."""
     monkeypatch.setenv("REPROOF_AGENTS_PATH", str(agents_folder))
 
     def over_the_road(files: dict[str, str], *, folder: Path | None = None, **rest: Any) -> Attempted:
         road = hand_out(
             settings_for(
-                folder or lean_finished[0].paper.folder, lean_finished[0].store.root, "hand", options={"files": files}, **rest
+                folder or lean_finished[0].paper.folder,
+                lean_finished[0].store.root,
+                "hand",
+                options={"files": files},
+                **rest,
             ),
             tell=lambda text: None,
         )

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- the tables are easier to read in one line a case
 """Settings composed by Hydra: its grammar, near names, sweeps, one's own folder, and whose files are never read."""
 
 from __future__ import annotations
@@ -53,10 +54,18 @@ def test_hydras_grammar() -> None:
 
 def test_a_sweep_gives_one_for_each_combination() -> None:
     found = compose(["paper=a,b", "participant=reference,starter", "slots=all"])
-    assert [(s.paper, s.participant.name) for s in found] == [("a", "reference"), ("a", "starter"), ("b", "reference"), ("b", "starter")]
+    assert [(s.paper, s.participant.name) for s in found] == [
+        ("a", "reference"),
+        ("a", "starter"),
+        ("b", "reference"),
+        ("b", "starter"),
+    ]
     assert {s.slots for s in found} == {"all"}
     assert [s.engine.workers for s in compose(["paper=a", "engine.workers=range(1,4)"])] == [1, 2, 3]
-    assert [s.participant.name for s in compose(["paper=a", "participant=mutation", "participant.name=m1,m2"])] == ["m1", "m2"]
+    assert [s.participant.name for s in compose(["paper=a", "participant=mutation", "participant.name=m1,m2"])] == [
+        "m1",
+        "m2",
+    ]
 
 
 @pytest.mark.parametrize(

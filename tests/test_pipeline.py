@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- the tables are easier to read in one line a case
 """The whole road on papers of next to nothing: the records, going on after a death, and every kind of bad submission."""
 
 from __future__ import annotations
@@ -55,7 +56,15 @@ def test_the_reference_passes_on_every_kind_of_claim(finished: Attempted) -> Non
     assert result.score.value == pytest.approx(1.0)
     assert result.score.coverage == 1.0
     assert result.slots == 3  # foreseen at the first look
-    assert {claim.kind for claim in result.claims} == {"numeric", "exact", "ordering", "curve", "exponent", "threshold", "probe"}
+    assert {claim.kind for claim in result.claims} == {
+        "numeric",
+        "exact",
+        "ordering",
+        "curve",
+        "exponent",
+        "threshold",
+        "probe",
+    }
     assert {claim.verdict for claim in result.claims} <= {Verdict.CERTIFIED, Verdict.CONSISTENT}
     assert sum(claim.weight for claim in result.claims) == pytest.approx(1.0)
     assert [gate.gate for gate in result.integrity] == [1, 6]
@@ -110,7 +119,9 @@ def test_a_score_reads_back_as_it_was(finished: Attempted) -> None:
     assert read(road.folder / "score.json", Score) == result
 
 
-def test_the_first_seeds_are_the_same_whatever_the_number_of_slots(home: Path, attempted: Callable[..., Attempted]) -> None:
+def test_the_first_seeds_are_the_same_whatever_the_number_of_slots(
+    home: Path, attempted: Callable[..., Attempted]
+) -> None:
     road, result = attempted(home / "papers" / "lean", home / "all", slots="all")
     assert result.slots == 3
     assert len(read(road.folder / "rerun.json", Rerun).looks) == 1
@@ -127,7 +138,9 @@ def test_starter_and_mutation_earn_what_they_deserve(
     assert result.slots == 1
     road, result = attempted(folder, results, "mutation", name="doubled_step")
     assert result.verdict == "FAIL"
-    assert {leaf(result, name).verdict for name in ("number_published", "number_reference", "exact_published")} == {Verdict.FAILED}
+    assert {leaf(result, name).verdict for name in ("number_published", "number_reference", "exact_published")} == {
+        Verdict.FAILED
+    }
     assert all(record.usable for record in records_of(road).values())
 
 
@@ -228,7 +241,9 @@ def test_a_sleeper_is_a_fault_of_ours_and_never_a_zero(submit: Submit, home: Pat
     assert leaf(result, "number_published").verdict is Verdict.INVALID
     assert leaf(result, "exact_published").verdict is Verdict.CERTIFIED
     assert any("of the weight could be judged" in reason for reason in result.reasons)
-    assert "2.5 s of wall time" in leaf(result, "number_published").explanation, leaf(result, "number_published").explanation
+    assert "2.5 s of wall time" in leaf(result, "number_published").explanation, leaf(
+        result, "number_published"
+    ).explanation
     faults = [record for record in records_of(road).values() if record.status == "fault"]
     assert faults
     assert not any((road.store.run(record.key)).exists() for record in faults)  # tried again next time
@@ -239,7 +254,11 @@ def test_a_hostile_log_is_shown_and_not_obeyed(submit: Submit) -> None:
 
     from harness.report.table import score_table
 
-    _, result = submit(harmed("print('\\x1b[2J\\x1b]0;owned\\x07', flush=True); print('x' * 10**6); raise ValueError('\\x1b[31m[bold]red')"))
+    _, result = submit(
+        harmed(
+            "print('\\x1b[2J\\x1b]0;owned\\x07', flush=True); print('x' * 10**6); raise ValueError('\\x1b[31m[bold]red')"
+        )
+    )
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(score_table(result))
     text = console.export_text(styles=True)
@@ -259,7 +278,13 @@ def test_identical_outputs_for_all_seeds_deny_pass(submit: Submit) -> None:
 
 
 def test_outputs_that_do_not_repeat_themselves_deny_pass(submit: Submit) -> None:
-    _, result = submit({"reproduction/work.py": WORK.replace("random.Random(seed)", "random.Random()").replace('== "noisy" else 0.0', '== "noisy" else 1e-4')})
+    _, result = submit(
+        {
+            "reproduction/work.py": WORK.replace("random.Random(seed)", "random.Random()").replace(
+                '== "noisy" else 0.0', '== "noisy" else 1e-4'
+            )
+        }
+    )
     assert result.integrity[0].fired
     assert "does not repeat itself" in result.integrity[0].detail
     assert result.verdict == "FAIL"
@@ -267,7 +292,9 @@ def test_outputs_that_do_not_repeat_themselves_deny_pass(submit: Submit) -> None
 
 def test_the_answers_of_the_paper_pasted_in_are_found_on_fresh_instances(submit: Submit) -> None:
     """A hard-coder knows the pinned goal; on a goal drawn for the attempt it gives the same answer."""
-    pasted = WORK.replace('instance["goal"]', "3.0").replace('sum(instance.get("shift", [1.0]))', 'len(instance.get("shift", [1.0]))')
+    pasted = WORK.replace('instance["goal"]', "3.0").replace(
+        'sum(instance.get("shift", [1.0]))', 'len(instance.get("shift", [1.0]))'
+    )
     _, result = submit({"reproduction/work.py": pasted})
     assert leaf(result, "number_published").score == pytest.approx(1.0)
     gate = result.integrity[1]
@@ -286,7 +313,9 @@ def test_a_ragged_list_cannot_end_the_scoring(submit: Submit, home: Path, ragged
     harm = "pass"
     text = harmed(harm)["reproduction/work.py"].replace(
         "    honest(parameters, seed, instance, out)\n",
-        "    honest(parameters, seed, instance, out)\n    (out / 'extra.json').write_text('{\"l\": " + ragged + ", \"t\": ' + repr(time.time()) + '}')\n",
+        "    honest(parameters, seed, instance, out)\n    (out / 'extra.json').write_text('{\"l\": "
+        + ragged
+        + ", \"t\": ' + repr(time.time()) + '}')\n",
     )
     _, result = submit({"reproduction/work.py": text}, folder=folder)
     assert result.integrity[0].fired
@@ -317,7 +346,10 @@ def test_no_curve_can_end_the_scoring(home: Path, finished: Attempted, name: str
     harm = f"    if abs(outputs['report']['mean'] - said()) > 1e-12:\n        return {CURVES[name]}\n"
     units = units_of(road, read(road.folder / "rerun.json", Rerun))
     records = known_records(units, road.store)
-    folder = write_paper(home / "curves" / name.replace(" ", "_") / "tiny", metrics=source.replace("    position = outputs", harm.replace("said()", "1e9") + "    position = outputs", 1))
+    folder = write_paper(
+        home / "curves" / name.replace(" ", "_") / "tiny",
+        metrics=source.replace("    position = outputs", harm.replace("said()", "1e9") + "    position = outputs", 1),
+    )
     theirs = measure(road.paper, units, records, road.store)
     mine = measure(load_paper(folder), units, records, road.store)
     measured = [m for m in mine if m.author == "submission"] + [m for m in theirs if m.author == "reference"]
@@ -341,7 +373,11 @@ def test_without_isolation_nothing_passes(home: Path, attempted: Callable[..., A
     assert "process" in result.isolation
 
 
-SLOW = WORK.replace("def walk(", "def walk(parameters, seed, instance, out):\n    import time\n    time.sleep(0.3)\n    quick(parameters, seed, instance, out)\n\n\ndef quick(", 1)
+SLOW = WORK.replace(
+    "def walk(",
+    "def walk(parameters, seed, instance, out):\n    import time\n    time.sleep(0.3)\n    quick(parameters, seed, instance, out)\n\n\ndef quick(",
+    1,
+)
 
 
 def begun(home: Path, name: str, environment: dict[str, str]) -> tuple[Path, Path, subprocess.Popen[str]]:
@@ -364,7 +400,7 @@ def judged(result: Score) -> dict[str, tuple[str, float]]:
     return {claim.id: (claim.verdict, claim.score) for claim in result.claims}
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_attempt_goes_on_to_the_same_verdict(
     home: Path, environment: dict[str, str], how: signal.Signals
 ) -> None:
@@ -406,7 +442,11 @@ def test_a_changed_margin_is_rescored_without_a_run(home: Path, attempted: Calla
 
     def narrow(spec: dict[str, Any]) -> None:
         lean(spec)
-        spec["claims"]["number_published"]["target"] |= {"margin": 1e-6, "value": 1.7, "spread": {"kind": "sd", "value": 1e-4}}
+        spec["claims"]["number_published"]["target"] |= {
+            "margin": 1e-6,
+            "value": 1.7,
+            "spread": {"kind": "sd", "value": 1e-4},
+        }
 
     write_paper(folder, narrow)
     again = score(resume(road.attempt.id, road.store.root, tell=silent), again=True)

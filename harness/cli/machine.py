@@ -58,8 +58,9 @@ def demo(results: Path, as_json: bool) -> None:
       reproof demo
     """
     from harness.cli.attempts import run_attempts
+    from harness.config import quoted
 
-    run_attempts((*DEMO, f"results={results}", *_waivers()), as_json=as_json)
+    run_attempts((*DEMO, f"results={quoted(results)}", *_waivers()), as_json=as_json)
 
 
 def _waivers() -> tuple[str, ...]:

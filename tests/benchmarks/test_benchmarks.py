@@ -106,9 +106,10 @@ def test_a_peer_that_needs_a_newer_python_is_absent_with_the_reason(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     peer = peer_environment("harbor", "harbor==0.24.0", oldest=(3, 99))
     assert peer.python is None
-    assert version_of(peer) == "absent: no Python >= 3.99 on PATH"
+    assert version_of(peer) == "absent: no Python >= 3.99 here"
 
 
 def test_a_peer_whose_first_call_fails_is_absent() -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- the tables are easier to read in one line a case
 """Every rule of paper.yaml: a broken file is answered with file, line, what was expected and what was found."""
 
 from __future__ import annotations
@@ -116,7 +117,9 @@ def test_a_broken_file_gets_one_sentence_with_its_line(
         return
     found = problems(folder)
     assert len(found) == 1 or where in CONSEQUENCES, "\n".join(found)
-    read = [match.groups() for match in (re.match(r"\s*(.+/paper\.yaml):(\d+) (\S+): (.+)$", one) for one in found) if match]
+    read = [
+        match.groups() for match in (re.match(r"\s*(.+/paper\.yaml):(\d+) (\S+): (.+)$", one) for one in found) if match
+    ]
     assert len(read) == len(found)
     assert {Path(file) for file, *_ in read} == {folder / "paper.yaml"}
     about = [int(line) for _, line, path, sentence in read if path.endswith(where) and says in sentence]
@@ -158,7 +161,11 @@ def test_a_mistake_in_a_union_is_one_sensible_sentence(tmp_path: Path, old: str,
 
 
 def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
-    text = PAPER.replace("year: 2021", "year: twenty").replace("venue: ICML\n", "").replace("weight: 3\n    leaves", "weight: 0\n    leaves")
+    text = (
+        PAPER.replace("year: 2021", "year: twenty")
+        .replace("venue: ICML\n", "")
+        .replace("weight: 3\n    leaves", "weight: 0\n    leaves")
+    )
     found = problems(write_paper(tmp_path / "p", paper=text))
     assert len(found) == 3
     places = [match[1] for match in (re.match(r".+:\d+ (\S+): ", part) for part in found) if match]
@@ -167,7 +174,16 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [".inf", "-.inf", ".nan"])
 @pytest.mark.parametrize(
-    "old", ["weight: 3\n    leaves", "value: 1.5625, margin", "margin: 0.1, n: 5, spread: {kind: sd", "below: 2.0", "value: 0.02}", "atol: 1e-12", "cpu: 5 s, memory"]
+    "old",
+    [
+        "weight: 3\n    leaves",
+        "value: 1.5625, margin",
+        "margin: 0.1, n: 5, spread: {kind: sd",
+        "below: 2.0",
+        "value: 0.02}",
+        "atol: 1e-12",
+        "cpu: 5 s, memory",
+    ],
 )
 def test_no_infinity_and_no_nan_gets_into_a_claim(tmp_path: Path, old: str, number: str) -> None:
     text = PAPER.replace(old, re.sub(r": [\d.e-]+( s)?", f": {number}", old, count=1), 1)
@@ -177,7 +193,9 @@ def test_no_infinity_and_no_nan_gets_into_a_claim(tmp_path: Path, old: str, numb
 
 def test_a_claim_may_be_called_like_a_kind(tmp_path: Path) -> None:
     """The name of a claim is no tag of pydantic's."""
-    text = PAPER.replace("exact_relay", "exact").replace("value: 0.75, tolerance: 1e-9", "value: nothing, tolerance: 1e-9")
+    text = PAPER.replace("exact_relay", "exact").replace(
+        "value: 0.75, tolerance: 1e-9", "value: nothing, tolerance: 1e-9"
+    )
     found = problems(write_paper(tmp_path / "p", paper=text))
     assert len(found) == 1
     assert "claims.exact.target.value" in found[0]

@@ -24,7 +24,16 @@ def value(tmp_path: Path, text: str) -> object:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("1e-4", 1e-4), ("1E5", 1e5), ("-2e3", -2e3), ("+2e+3", 2e3), (".5e1", 5.0), ("1.5e-3", 1.5e-3), ("1.", 1.0), ("3", 3)],
+    [
+        ("1e-4", 1e-4),
+        ("1E5", 1e5),
+        ("-2e3", -2e3),
+        ("+2e+3", 2e3),
+        (".5e1", 5.0),
+        ("1.5e-3", 1.5e-3),
+        ("1.", 1.0),
+        ("3", 3),
+    ],
 )
 def test_what_looks_like_a_number_is_one(tmp_path: Path, text: str, number: float) -> None:
     found = value(tmp_path, f"x: {text}")
@@ -41,7 +50,14 @@ def test_what_does_not_is_a_text(tmp_path: Path, text: str) -> None:
 def test_lines_of_keys_and_items_are_known(tmp_path: Path) -> None:
     source = read(written(tmp_path, "a: 1\nb:\n  - x\n  - c: 2\n    d: 3\n"))
     assert isinstance(source, Source)
-    assert [source.line(where) for where in (("a",), ("b",), ("b", 0), ("b", 1, "d"), ("b", 1, "missing"), ("z",))] == [1, 2, 3, 5, 4, 1]
+    assert [source.line(where) for where in (("a",), ("b",), ("b", 0), ("b", 1, "d"), ("b", 1, "missing"), ("z",))] == [
+        1,
+        2,
+        3,
+        5,
+        4,
+        1,
+    ]
     assert source.place(("b", 1, "d")).endswith("paper.yaml:5 b.1.d")
 
 

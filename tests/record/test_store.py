@@ -73,7 +73,7 @@ def test_a_folder_lands_once(tmp_path: Path) -> None:
 
 def test_staging_is_gone_afterwards(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    with pytest.raises(KeyError), store.staging() as folder:
+    with pytest.raises(KeyError), store.staging() as folder:  # noqa: PT012
         (folder / "x").write_text("x")
         assert folder.stat().st_mode & 0o077 == 0
         raise KeyError
@@ -97,7 +97,9 @@ def test_attempts_are_found_by_name_and_by_nothing_else(tmp_path: Path) -> None:
 
 
 def test_the_canonical_text_is_one() -> None:
-    assert canonical({"b": 1, "a": [1.0, "é"]}) == canonical({"a": [1.0, "é"], "b": 1}) == b'{"a":[1.0,"\\u00e9"],"b":1}'
+    assert (
+        canonical({"b": 1, "a": [1.0, "é"]}) == canonical({"a": [1.0, "é"], "b": 1}) == b'{"a":[1.0,"\\u00e9"],"b":1}'
+    )
     assert canonical({"a": 1}) != canonical({"a": 1.0})
 
 

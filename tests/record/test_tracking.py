@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- the tables are easier to read in one line a case
 """The MLflow mirror: what a person sees there, twice nothing, several processes at once, and a store that is away."""
 
 from __future__ import annotations
@@ -83,7 +84,10 @@ def test_a_child_shows_parameters_trust_outputs_and_log(tracked: Attempted) -> N
     assert set(walk.data.tags["reproof.trust"].split(",")) == {"recomputed", "reported"}
     mlflow = client(road.store)
     assert {item.path for item in mlflow.list_artifacts(walk.info.run_id)} == {"log.txt", "run.json", "outputs"}
-    assert {item.path for item in mlflow.list_artifacts(walk.info.run_id, "outputs")} == {"outputs/position.npy", "outputs/report.json"}
+    assert {item.path for item in mlflow.list_artifacts(walk.info.run_id, "outputs")} == {
+        "outputs/position.npy",
+        "outputs/report.json",
+    }
     history = mlflow.get_metric_history(walk.info.run_id, "trace")
     assert [point.step for point in sorted(history, key=lambda p: p.step)] == [1, 2, 3, 4]
 
@@ -99,12 +103,14 @@ def test_held_out_answers_stay_out_of_names_and_parameters(tracked: Attempted) -
 
 def test_tracking_twice_doubles_nothing(tracked: Attempted) -> None:
     road, _ = tracked
+
     def shown() -> dict[str, tuple[int, str]]:
         mlflow = client(road.store)
         return {
             run.info.run_id: (len(mlflow.get_metric_history(run.info.run_id, "score")), run.info.status)
             for run in runs(road.store, "reproof/tiny")
         }
+
     before = shown()
     track(resume(road.attempt.id, road.store.root, tell=lambda text: None))
     assert shown() == before
@@ -120,9 +126,16 @@ def test_what_changed_is_brought_up_to_date(tmp_path: Path) -> None:
     """More slots were filled, a margin changed: the second mirroring is of another score."""
     store = Store(tmp_path)
     mirror = Mirror(store, uri=None, prefix="")
-    first = entry("attempt", params={"slots": "1", "paper": "p"}, metrics=(("score", 0.0, 0),), tags={"verdict": "UNDECIDED"})
+    first = entry(
+        "attempt", params={"slots": "1", "paper": "p"}, metrics=(("score", 0.0, 0),), tags={"verdict": "UNDECIDED"}
+    )
     mirror.attempt("p", "a", first, [])
-    mirror.attempt("p", "a", entry("attempt", params={"slots": "3", "paper": "p"}, metrics=(("score", 1.0, 0),), tags={"verdict": "PASS"}), [])
+    mirror.attempt(
+        "p",
+        "a",
+        entry("attempt", params={"slots": "3", "paper": "p"}, metrics=(("score", 1.0, 0),), tags={"verdict": "PASS"}),
+        [],
+    )
     (run,) = runs(store, "p")
     assert run.data.tags["verdict"] == "PASS"
     assert run.data.metrics["score"] == 1.0
@@ -131,7 +144,9 @@ def test_what_changed_is_brought_up_to_date(tmp_path: Path) -> None:
 def test_a_run_that_failed_by_our_fault_is_replaced_when_it_was_done(tmp_path: Path) -> None:
     store = Store(tmp_path)
     mirror = Mirror(store, uri=None, prefix="")
-    mirror.attempt("p", "a", entry("attempt"), [entry("walk", status="FAILED", tags={KEY_TAG: "k", "reproof.status": "fault"})])
+    mirror.attempt(
+        "p", "a", entry("attempt"), [entry("walk", status="FAILED", tags={KEY_TAG: "k", "reproof.status": "fault"})]
+    )
     mirror.attempt("p", "a", entry("attempt"), [entry("walk", tags={KEY_TAG: "k", "reproof.status": "completed"})])
     children = [run for run in runs(store, "p") if run.data.tags.get(KEY_TAG) == "k"]
     assert [run.info.status for run in children] == ["FINISHED"]
@@ -140,7 +155,7 @@ def test_a_run_that_failed_by_our_fault_is_replaced_when_it_was_done(tmp_path: P
 
 def test_many_metrics_long_texts_and_infinities(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    metrics = tuple(("curve", float(n), n) for n in range(2500)) + (("up", math.inf, 0), ("down", -math.inf, 0))
+    metrics = (*(("curve", float(n), n) for n in range(2500)), ("up", math.inf, 0), ("down", -math.inf, 0))
     long = entry("é" * 300, params={"long": "x" * 20_000}, tags={"long": "y" * 20_000}, metrics=metrics)
     Mirror(store, uri=None, prefix="q/").attempt("p", "a", long, [])
     (run,) = runs(store, "q/p")
@@ -181,7 +196,8 @@ Mirror(Store(Path(sys.argv[1])), uri=None, prefix="").attempt("p", sys.argv[2], 
 
 def test_three_processes_share_a_fresh_store(tmp_path: Path) -> None:
     started = [
-        subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path), f"a{n}"], stderr=subprocess.PIPE, text=True) for n in range(3)
+        subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path), f"a{n}"], stderr=subprocess.PIPE, text=True)
+        for n in range(3)
     ]
     for process in started:
         _, err = process.communicate(timeout=110)

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from harness.report.kept import kept_score, list_attempts, where_to_look
 from harness.report.table import score_table
-from harness.report.text import plain
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
 
@@ -31,7 +30,6 @@ def test_every_leaf_is_shown_with_its_verdict_and_reason(finished: Attempted, wi
         assert claim.id.replace("_", "")[:20] in text.replace("_", "").replace(" ", "")
     for word in ("PASS", "gate 1", "gate 6", "95", "coverage 100", "certified", "core"):
         assert word in text
-    assert all(len(line) <= width for line in plain(shown(result, width)).split("\\n") if False)
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
@@ -44,10 +42,12 @@ def test_every_verdict_has_a_look(finished: Attempted, verdict: Verdict) -> None
 def test_markup_and_escapes_are_shown_and_not_obeyed(finished: Attempted) -> None:
     _, result = finished
     evil = "\x1b[2J\x1b]8;;http://x\x07[bold red]hi[/] \u202ereversed \x00"
-    claims = [claim.model_copy(update={"explanation": evil, "settles": evil}) for claim in result.claims]
+    claims = [claim.model_copy(update={"explanation": evil}) for claim in result.claims]
     gates = [gate.model_copy(update={"detail": evil}) for gate in result.integrity]
     who = {"kind": "agent", "name": evil}
-    text = shown(result.model_copy(update={"claims": claims, "integrity": gates, "participant": who, "reasons": [evil]}))
+    text = shown(
+        result.model_copy(update={"claims": claims, "integrity": gates, "participant": who, "reasons": [evil]})
+    )
     assert "\x1b[2J" not in text
     assert "\x1b]8" not in text
     assert "\u202e" not in text
@@ -63,8 +63,7 @@ def test_scores_are_read_back_and_listed(finished: Attempted) -> None:
 
 def test_where_to_look(finished: Attempted) -> None:
     road, _ = finished
-    lines = "\n".join(where_to_look(road, None))
+    lines = "\n".join(where_to_look(road))
     assert str(road.folder) in lines
     assert f"reproof report {road.attempt.id}" in lines
-    assert "mlflow ui --backend-store-uri sqlite:///" in lines
-    assert "mlflow" not in "\n".join(where_to_look(road, "none"))
+    assert "mlflow" not in lines.lower()  # this attempt has no mirror

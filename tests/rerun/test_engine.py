@@ -100,7 +100,11 @@ def test_no_more_at_once_than_workers(tiny: Paper, store: Store, units: list[Uni
         ({"killed_by": "memory", "exit": None}, "killed", 1),
         ({"killed_by": "disk", "exit": None}, "killed", 1),
         ({"killed_by": "processes", "exit": None}, "killed", 1),
-        ({"killed_by": "wall", "exit": None, "usage": Usage(cpu=3.0, wall=25.0, memory=1, processes=1, exact=True)}, "killed", 1),
+        (
+            {"killed_by": "wall", "exit": None, "usage": Usage(cpu=3.0, wall=25.0, memory=1, processes=1, exact=True)},
+            "killed",
+            1,
+        ),
         ({"killed_by": "cancel", "exit": None}, "fault", 2),
         ({"exit": 1, "log": "one\nlast words\n\n"}, "crashed", 1),
         ({}, "completed", 1),

@@ -61,7 +61,13 @@ def test_the_same_entropy_draws_the_same_instances(tiny: Paper) -> None:
 
 
 def instance(values: dict[str, Any], **arrays: Any) -> Instance:
-    return Instance(experiment="walk", which="held_out", index=0, values=values, arrays={k: np.asarray(v) for k, v in arrays.items()})
+    return Instance(
+        experiment="walk",
+        which="held_out",
+        index=0,
+        values=values,
+        arrays={k: np.asarray(v) for k, v in arrays.items()},
+    )
 
 
 def test_the_digest_follows_the_content_and_nothing_else() -> None:
@@ -120,7 +126,13 @@ def test_an_instance_of_another_plan_is_refused(planner: Planner, tiny: Paper, t
 
 @pytest.mark.parametrize(
     "source",
-    ["def draw(e, rng):\n    1 / 0\n", "def draw(e, rng):\n    return [1]\n", "def draw(e, rng):\n    return {'x': {1, 2}}\n", "x = 1\n", "1 / 0\n"],
+    [
+        "def draw(e, rng):\n    1 / 0\n",
+        "def draw(e, rng):\n    return [1]\n",
+        "def draw(e, rng):\n    return {'x': {1, 2}}\n",
+        "x = 1\n",
+        "1 / 0\n",
+    ],
 )
 def test_a_generator_that_fails_is_the_papers_fault(edited: Edited, source: str) -> None:
     with pytest.raises(PaperError) as caught:

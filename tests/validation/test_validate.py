@@ -77,13 +77,11 @@ def test_a_mutation_that_crashes_or_changes_nothing_is_not_caught(tmp_path: Path
 def test_what_can_be_seen_without_running(tmp_path: Path) -> None:
     from harness.validation.validate import _looks
 
-    copied = STUB + "\n    position = 3; header = repr({'descr': '<f8', 'fortran_order': False, 'shape': (len(values),)})\n"
     folder = write_paper(tmp_path / "lean", lean, brief=BRIEF.replace("`walk`", "it"))
     paper = load_paper(folder)
     failed = {check.name: check.detail for check in _looks(paper) if not check.ok}
     assert set(failed) == {"generated parts in step", "each experiment in the brief"}
     assert "walk" in failed["each experiment in the brief"]
-    del copied
 
 
 def test_text_of_the_reference_in_the_starter_is_found(tmp_path: Path) -> None:
@@ -96,9 +94,11 @@ def test_text_of_the_reference_in_the_starter_is_found(tmp_path: Path) -> None:
     assert "no reference text in the starter" in failed
     stub = folder / "starter/reproduction/work.py"
     (folder / "starter/reproduction/hints.py").unlink()
-    stub.write_text(f"{STUB}\n# {stolen.strip()}\n")
+    stub.write_text(f"{STUB}\n\ndef hint():\n{stolen}\n")
     failed = {check.name: check.detail for check in _looks(load_paper(folder)) if not check.ok}
-    assert "no reference text in the starter" in failed, "in the file that the reference replaces it is given away as well"
+    assert "no reference text in the starter" in failed, (
+        "in the file that the reference replaces it is given away as well"
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,9 @@ def test_the_brief_is_generated_between_its_markers(lean_folder: Path) -> None:
 
 
 def test_a_pipe_in_a_text_does_not_break_the_table(edited: Callable[..., Any]) -> None:
-    paper = edited(lambda spec: spec["claims"]["exact_relay"].update(statement="Either a | b holds here.\nSecond line."))
+    paper = edited(
+        lambda spec: spec["claims"]["exact_relay"].update(statement="Either a | b holds here.\nSecond line.")
+    )
     rows = [line for line in generated_brief(paper).splitlines() if line.startswith("|")]
     assert {len(row.replace("\\|", "").split("|")) for row in rows} <= {7, 8}
     assert any("a \\| b" in row and "Second line." in row for row in rows)
