@@ -37,7 +37,7 @@ def work(assignment: Assignment) -> Outcome:
     """
     options = _options(assignment)
     _apart(options.mounts, assignment.workspace)
-    words = shlex.split(options.run) if isinstance(options.run, str) else options.run
+    words = _words(options.run)
     left = max(assignment.deadline - time.time(), 1.0)
     assignment.tell(f"working: {shlex.join(words)}, at most {show_seconds(left)}")
     done = assignment.sandbox.run(
@@ -68,6 +68,18 @@ def _options(assignment: Assignment) -> Options:
         first = error.errors()[0]
         where = f"participant.{'.'.join(map(str, first['loc']))}"
         raise ConfigError("this does not fit", where=where, expected=first["msg"], got=repr(first["input"])) from None
+
+
+def _words(run: str | list[str]) -> list[str]:
+    try:
+        words = shlex.split(run) if isinstance(run, str) else run
+    except ValueError as error:
+        raise ConfigError(
+            "this does not fit", where="participant.run", expected="words", got=f"{run!r}: {error}"
+        ) from None
+    if not words:
+        raise ConfigError("this does not fit", where="participant.run", expected="a program", got=repr(run))
+    return words
 
 
 def _apart(mounts: list[Path], workspace: Path) -> None:

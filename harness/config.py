@@ -183,9 +183,10 @@ def _one(overrides: list[str]) -> Settings:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+    from yaml import YAMLError
 
-    _names_exist(overrides)
     try:
+        _names_exist(overrides)
         composed = hydra_compose(config_name="config", overrides=overrides)
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -193,7 +194,7 @@ def _one(overrides: list[str]) -> Settings:
         raise ConfigError(
             f"{key} has no value", remedy=f"say {key}=..., for example {_EXAMPLES.get(key, key + '=NAME')}"
         ) from None
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ConfigError(
             "the configuration does not compose", where=" ".join(overrides), got=" ".join(str(error).split())[:300]
         ) from None

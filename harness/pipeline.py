@@ -53,6 +53,8 @@ class Rerun(Record):
     circumstances: str
     isolation: str
     looks: list[Look]
+    faults: dict[str, str]
+    """Runs that a fault of ours ended, by key; they have no record of their own, so that they are tried again."""
 
 
 class Measurements(Record):
@@ -273,6 +275,7 @@ def rerun(road: Road) -> Rerun:
         circumstances=digest,
         isolation=", ".join([isolation.backend, *(f"without {name}" for name in isolation.waivers)]),
         looks=looks,
+        faults={key: "; ".join(record.problems) for key, record in records.items() if record.status == "fault"},
     )
     write(road.folder / "rerun.json", done)
     road.note("rerun", slots=done.slots, runs=len(records), plan=planner.plan.public_digest)
@@ -323,7 +326,7 @@ def score(road: Road, *, again: bool = False) -> Score:
     done = read(road.folder / "rerun.json", Rerun)
     handed = road.submission()
     units = units_of(road, done)
-    records = known_records(units, road.store)
+    records = known_records(units, road.store, done.faults)
     measurements = measure(road.paper, units, records, road.store)
     graded = grade(road.paper, measurements, units, records, road.store)
     result = _score(road, handed, done, graded, units, records)

@@ -210,15 +210,18 @@ def attempts(results: Path, as_json: bool) -> None:
 @click.argument("name", metavar="ATTEMPT")
 @click.option("--uri", default=None, help="MLflow tracking URI; by default SQLite inside the results folder.")
 @results_option
-def track(name: str, uri: str | None, results: Path) -> None:
+@as_json
+def track(name: str, uri: str | None, results: Path, as_json: bool) -> None:
     r"""Mirror an attempt to MLflow from its records; what is there already is not written twice.
 
     \b
     Example:
       reproof track 20261122-101500-tree_search-reference-a1b2 --uri http://127.0.0.1:5000
     """
-    from harness.cli.terminal import Teller
+    from harness.cli.terminal import Teller, print_json
     from harness.report.mirror import track as mirror
 
     with Teller() as teller:
-        mirror(_resume(name, results, None, teller), uri=uri)
+        runs = mirror(_resume(name, results, None, teller), uri=uri)
+    if as_json:
+        print_json({"attempt": name, "runs": runs})

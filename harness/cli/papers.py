@@ -20,10 +20,10 @@ def papers(as_json: bool) -> None:
       reproof papers
       reproof papers --json
     """
-    from harness.cli.terminal import print_json
+    from harness.cli.terminal import Teller, print_json
     from harness.report.papers import listed
 
-    rows = listed()
+    rows = listed(Teller().say)
     if as_json:
         print_json(rows)
         return
@@ -77,13 +77,15 @@ def schema() -> None:
 @paper.command()
 @click.argument("name", metavar="PAPER")
 @click.option("--check", is_flag=True, help="Change nothing; fail if something would change.")
-def sync(name: str, check: bool) -> None:
+@as_json
+def sync(name: str, check: bool, as_json: bool) -> None:
     r"""Write what follows from paper.yaml: the tables of brief.md, and the start commit.
 
     \b
     Example:
       reproof paper sync tree_search
     """
+    from harness.cli.terminal import print_json
     from harness.errors import PaperError
     from harness.paper.load import open_paper
     from harness.validation.sync import synchronise
@@ -97,7 +99,10 @@ def sync(name: str, check: bool) -> None:
             got=", ".join(changed),
             remedy=f"run `reproof paper sync {name}`",
         )
-    click.echo(f"{name}: {'changed ' + ', '.join(changed) if changed else 'all in step'}")
+    if as_json:
+        print_json({"paper": name, "changed": changed})
+    else:
+        click.echo(f"{name}: {'changed ' + ', '.join(changed) if changed else 'all in step'}")
 
 
 @paper.command()

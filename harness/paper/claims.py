@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -13,7 +14,7 @@ Scalar = bool | int | float | str
 class Entry(BaseModel):
     """A frozen part of paper.yaml in which unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Selection(Entry):
@@ -133,6 +134,8 @@ class PublishedCurve(Entry):
     def _same_length(self) -> PublishedCurve:
         if not len(self.x) == len(self.mean) == len(self.sd):
             raise ValueError("x, mean and sd need the same length")
+        if any(a >= b for a, b in pairwise(self.x)):
+            raise ValueError("x must rise")
         return self
 
 

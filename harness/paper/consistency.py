@@ -33,8 +33,10 @@ class Problem:
 
 def problems(spec: PaperSpec) -> list[Problem]:
     """All that does not fit, in the order of the file."""
+    broken = list(_experiments(spec))
+    if broken:  # leaves cannot be followed into experiments that do not hold together
+        return broken
     return [
-        *_experiments(spec),
         *(problem for name, leaf in spec.leaves() for problem in _leaf(spec, name, leaf)),
         *_rubric(spec),
     ]
@@ -136,6 +138,10 @@ def _claim(spec: PaperSpec, at: Path, claim: Claim) -> Iterator[Problem]:
     wanted = "curve" if isinstance(claim, CurveClaim | ExponentClaim) else "number"
     if metric.kind != wanted:
         yield Problem(path=(*at, "metric"), message=f"a claim of kind {claim.kind} needs a metric of kind {wanted}")
+    if isinstance(claim, OrderingClaim) and claim.by == "improvement":
+        counts = {spec.instances_of(s.experiment).count(s.instance) for s in (claim.higher, claim.lower)}
+        if len(counts) > 1:
+            yield Problem(path=(*at, "by"), message="an improvement is over the same instances on both sides")
     if isinstance(claim, CurveClaim) and claim.relative_to is not None:
         yield Problem(path=(*at, "relative_to"), message="a curve is not taken relative to another one")
     if _unverified(claim) and not isinstance(claim, OrderingClaim | ThresholdClaim):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -30,7 +31,10 @@ def seconds(value: Any) -> float:
     >>> seconds("1.5 h")
     5400.0
     """
-    return float(_parse(value, _DURATION_UNITS, "60 s"))
+    found = float(_parse(value, _DURATION_UNITS, "60 s"))
+    if not math.isfinite(found):
+        raise ValueError("expected a finite number of seconds")
+    return found
 
 
 def size(value: Any) -> int:

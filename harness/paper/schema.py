@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -108,6 +109,17 @@ class Instances(Entry):
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value
+
+    @field_validator("pinned")
+    @classmethod
+    def _travels(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        try:
+            same = json.loads(json.dumps(value, allow_nan=False)) == value
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            raise ValueError("a pinned instance holds JSON: texts, finite numbers, true, false, null, lists, objects")
+        return value
 
     @model_validator(mode="after")
     def _not_empty(self) -> Instances:

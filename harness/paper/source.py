@@ -68,8 +68,9 @@ def read(path: Path) -> Source:
 
 
 def _parse(path: Path, text: str) -> Source:
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             raise PaperError("this file is empty", where=path)
@@ -82,7 +83,8 @@ def _parse(path: Path, text: str) -> Source:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PaperError("this is not YAML", where=path, got=error) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _bounded(path: Path, lines: Iterator[tuple[Where, int]]) -> Iterator[tuple[Where, int]]:
@@ -100,6 +102,8 @@ def _lines(path: Path, node: yaml.Node, at: Where) -> Iterator[tuple[Where, int]
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise PaperError("this key is no text", where=f"{path}:{key.start_mark.line + 1}")
             if key.value in seen:
                 raise PaperError("this key stands twice", where=f"{path}:{key.start_mark.line + 1}", got=key.value)
             seen.add(key.value)

@@ -102,11 +102,15 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file's content in one rename, on disk before the name changes."""
     private_folder(path.parent)
     staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with staged.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+    try:
+        with staged.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
 
 
 def write(path: Path, record: Record) -> None:

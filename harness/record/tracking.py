@@ -97,8 +97,11 @@ class Mirror:
             parent_id = self._parent(experiment, attempt, parent)
             present = self._present(experiment, parent_id)
             for child in children:
-                if child.tags.get(KEY_TAG) not in present:
+                run_id, status = present.get(child.tags.get(KEY_TAG, ""), (None, None))
+                if run_id is None:
                     self._create(experiment, child, {"mlflow.parentRunId": parent_id, ATTEMPT_TAG: attempt})
+                elif status != child.status:
+                    self._fill(run_id, child, {})
         return parent_id
 
     def _experiment(self, paper: str) -> str:
@@ -119,14 +122,15 @@ class Mirror:
         self._fill(run_id, entry, {})
         return run_id
 
-    def _present(self, experiment: str, parent_id: str) -> set[str]:
-        found: set[str] = set()
+    def _present(self, experiment: str, parent_id: str) -> dict[str, tuple[str, str]]:
+        """The child runs that are there: MLflow's id and status by the run's key."""
+        found: dict[str, tuple[str, str]] = {}
         token = None
         while True:
             page = self._client.search_runs(
                 [experiment], f"tags.`mlflow.parentRunId` = '{parent_id}'", max_results=1000, page_token=token
             )
-            found |= {run.data.tags.get(KEY_TAG, "") for run in page}
+            found |= {run.data.tags.get(KEY_TAG, ""): (run.info.run_id, run.info.status) for run in page}
             token = page.token
             if not token:
                 return found

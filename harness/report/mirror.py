@@ -16,12 +16,15 @@ from harness.rerun.runtime import runtime_summary
 from harness.scoring.score import Score
 
 
-def track(road: Road, *, uri: str | None = None) -> None:
+def track(road: Road, *, uri: str | None = None) -> int:
     """Mirror a scored attempt; what is there already is not written twice.
 
     Args:
         road: The attempt.
         uri: MLflow's tracking URI, in place of the one that the attempt was begun with.
+
+    Returns:
+        How many runs the mirror holds of it.
 
     Raises:
         RecordError: The attempt was not scored.
@@ -29,15 +32,17 @@ def track(road: Road, *, uri: str | None = None) -> None:
     """
     uri = uri or road.attempt.tracking_uri
     if uri == NO_MIRROR:
-        return
+        return 0
     score = read(road.folder / "score.json", Score)
     measured = read(road.folder / "measurements.json", Measurements).measurements
-    units = _once(units_of(road, read(road.folder / "rerun.json", Rerun)))
-    records = known_records(units, road.store)
+    done = read(road.folder / "rerun.json", Rerun)
+    units = _once(units_of(road, done))
+    records = known_records(units, road.store, done.faults)
     children = (_child(road.store, unit, records[unit.key], measured, score) for unit in units)
     mirror = Mirror(road.store, uri=uri, prefix=road.attempt.tracking_prefix)
     mirror.attempt(road.paper.id, road.attempt.id, _parent(road, score), children)
     road.tell(f"mirrored to MLflow: {len(units)} runs")
+    return len(units)
 
 
 def _once(units: list[Unit]) -> list[Unit]:
@@ -57,9 +62,10 @@ def _parent(road: Road, score: Score) -> Entry:
         status="FINISHED",
         started=attempt.started,
         ended=road.submission().at,
-        params={"paper": attempt.paper, "participant": attempt.participant.name, "slots": str(score.slots)}
+        params={"paper": attempt.paper, "participant": attempt.participant.name}
         | {f"budget_{key}": f"{value:g}" for key, value in attempt.budget.model_dump().items()},
-        tags=_tags(score) | {"reproof.verdict": score.verdict, "reproof.isolation": score.isolation},
+        tags=_tags(score)
+        | {"reproof.verdict": score.verdict, "reproof.isolation": score.isolation, "reproof.slots": str(score.slots)},
         metrics=tuple((name, value, 0) for name, value in metrics.items()),
         artifacts=(road.folder / "score.json", road.folder / "measurements.json"),
     )
@@ -103,12 +109,18 @@ def _child(store: Store, unit: Unit, record: RunRecord, measured: list[Measureme
     )
 
 
+def _steps(points: list[list[float]]) -> Iterator[tuple[int, float]]:
+    """A curve over MLflow's whole steps: its x where that is one throughout, else the number of the point."""
+    whole = all(abs(x) < 2**53 and x == int(x) for x, _ in points)
+    yield from ((int(x) if whole else number, y) for number, (x, y) in enumerate(points))
+
+
 def _metrics(record: RunRecord, measured: list[Measurement]) -> Iterator[tuple[str, float, int]]:
     yield "used/cpu_s", record.spent.cpu, 0
     yield "used/wall_s", record.spent.wall, 0
     yield "used/memory_mib", record.spent.memory / 2**20, 0
     for item in measured:
         if isinstance(item.value, list):
-            yield from ((item.metric, y, round(x)) for x, y in item.value)
+            yield from ((item.metric, y, step) for step, y in _steps(item.value))
         elif item.value is not None:
             yield item.metric, item.value, 0

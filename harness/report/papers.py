@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.errors import PaperError
 from harness.paper.claims import Probe, provenance_of
 from harness.paper.load import Paper, find_papers, load_paper
 from harness.paper.mutations import read_mutations
 from harness.paper.quantities import show_seconds, show_size
-from harness.validation.validate import Proof
+
+if TYPE_CHECKING:
+    from harness.validation.validate import Proof  # it brings the whole road with it
 
 
-def listed() -> list[dict[str, Any]]:
-    """Every paper: id, title, award, venue, budget, and its weight by provenance and by trust."""
-    return [_row(load_paper(folder)) for folder in find_papers().values()]
+def listed(tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Every paper: id, title, award, venue, budget, and its weight by provenance and by trust.
+
+    Args:
+        tell: Is told of a folder that does not hold together, which is left out.
+    """
+    rows = []
+    for folder in find_papers().values():
+        try:
+            rows.append(_row(load_paper(folder)))
+        except PaperError as error:
+            tell(f"left out: {error}")
+    return rows
 
 
 def _row(paper: Paper) -> dict[str, Any]:

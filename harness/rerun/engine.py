@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -88,7 +88,7 @@ class LocalEngine:
     def _try(self, unit: Unit, done: dict[str, RunRecord], cancel: threading.Event) -> RunRecord:
         needed = done[unit.needs.key] if unit.needs is not None else None
         if needed is not None and not needed.usable:
-            return _unrun(unit, needed.status, f"{needed.experiment}, which it needs, {needed.status}")
+            return _unrun(unit, needed.status, f"not run: {needed.experiment}, which it needs, {needed.status}")
         for _ in range(TRIES):
             record = execute(unit, self.paper, store=self.store, sandbox=self.sandbox, cancel=cancel)
             if record.status != "fault" or cancel.is_set():
@@ -96,18 +96,27 @@ class LocalEngine:
         return record
 
 
-def known_records(units: Iterable[Unit], store: Store) -> dict[str, RunRecord]:
+def known_records(units: Iterable[Unit], store: Store, faults: Mapping[str, str] | None = None) -> dict[str, RunRecord]:
     """The records of units that were done before, from the store alone.
 
-    A unit without a record is a fault of ours: the record says so, and a rerun does it.
+    A unit without a record is a fault of ours: its record says so, and a rerun does it.
+
+    Args:
+        units: The units.
+        store: Where their records lie.
+        faults: What is known of those that have none, by key.
     """
     records: dict[str, RunRecord] = {}
     for unit in units:
         needed = known(unit.needs, store) if unit.needs else None
         if needed is not None and not needed.usable:
-            records[unit.key] = _unrun(unit, needed.status, f"{needed.experiment}, which it needs, {needed.status}")
+            records[unit.key] = _unrun(
+                unit, needed.status, f"not run: {needed.experiment}, which it needs, {needed.status}"
+            )
         else:
-            records[unit.key] = known(unit, store) or _unrun(unit, "fault", "there is no record of it")
+            records[unit.key] = known(unit, store) or _unrun(
+                unit, "fault", (faults or {}).get(unit.key, "there is no record of it")
+            )
     return records
 
 
@@ -124,7 +133,7 @@ def _unrun(unit: Unit, status: Status, why: str) -> RunRecord:
         status=status,
         exit=None,
         killed_by=None,
-        problems=[f"not run: {why}"],
+        problems=[why],
         spent=Spent(cpu=0.0, wall=0.0, memory=0, exact=True),
         log_tail="",
         outputs={},

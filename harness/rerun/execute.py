@@ -205,6 +205,7 @@ def _killed(by: str, limits: RunLimits, completed: Completed) -> str:
         "cpu": f"it used more than its {limits.cpu:g} s of CPU time",
         "wall": f"it took more than {limits.wall:g} s of wall time",
         "memory": f"it used more than its {limits.memory / 2**20:.0f} MiB of memory",
+        "processes": f"it started more than its {limits.processes} processes and threads",
         "disk": f"it wrote more than its {limits.disk / 2**20:.0f} MiB",
     }
     return f"killed: {said.get(by, by)} (CPU {completed.usage.cpu:.2f} s, wall {completed.usage.wall:.2f} s)"

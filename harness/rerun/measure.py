@@ -135,6 +135,6 @@ def _curve(value: Any) -> tuple[list[list[float]] | None, str | None]:
     points = np.asarray(value, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2:
         return None, f"the metric's curve has shape {points.shape}, expected (points, 2)"
-    if np.isnan(points).any():
-        return None, "the metric's curve is not a number (NaN) somewhere"
+    if len(points) < 2 or not np.isfinite(points[:, 0]).all() or np.isnan(points).any():
+        return None, "the metric's curve needs two points or more, finite x, and numbers (not NaN) everywhere"
     return points.tolist(), None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from harness.errors import OutputError
 from harness.paper.schema import ArchiveOutput, Array, ArrayOutput, Experiment, JsonOutput, Output
 
+LARGEST_JSON = 16 * 2**20
+"""Bytes; a parsed object takes many times its text."""
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -105,12 +108,9 @@ def _array(file: IO[bytes], name: str, declared: Array, size: int) -> NDArray[An
 
 def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
     version = npy.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, dtype = npy.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran, dtype = npy.read_array_header_2_0(file)
-    else:
-        raise OutputError(f"output {name} has an unknown version of the npy format", expected="1.0 or 2.0", got=version)
+    if version != (1, 0):  # later ones have headers of up to 4 GiB, for dtypes that nobody may declare
+        raise OutputError(f"output {name} has an unknown version of the npy format", expected="1.0", got=version)
+    shape, fortran, dtype = npy.read_array_header_1_0(file)
     if dtype.hasobject:
         raise OutputError(
             f"output {name} holds Python objects",
@@ -152,6 +152,13 @@ def _archive(path: Path, name: str, output: ArchiveOutput, largest: int) -> dict
 
 
 def _object(path: Path, name: str, output: JsonOutput) -> Mapping[str, Any]:
+    if path.stat().st_size > LARGEST_JSON:
+        raise OutputError(
+            f"output {name} is too large",
+            where=output.file,
+            expected=f"at most {LARGEST_JSON >> 20} MiB",
+            remedy="write long tables as .npy",
+        )
     value = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(value, dict):
         raise OutputError(f"output {name} is not an object", where=output.file, got=type(value).__name__)
@@ -168,5 +175,7 @@ def _check_value(value: Any, name: str, kind: str, *, finite: bool) -> None:
     if isinstance(value, list):
         for item in value:
             _check_value(item, name, "list" if isinstance(item, list) else "float", finite=finite)
+    if isinstance(value, int) and kind == "float" and abs(value) > sys.float_info.max:
+        raise OutputError(f"output {name} is out of range", expected="a number that fits a double")
     if finite and isinstance(value, float) and not math.isfinite(value):
         raise OutputError(f"output {name} is not finite", expected="a finite number", got=value)

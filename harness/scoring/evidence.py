@@ -178,19 +178,29 @@ def _chosen(claim: Claim) -> dict[str, Selection]:
 
 
 def _side(paper: Paper, claim: Claim, selection: Selection, table: _Table, author: Author) -> Side:
-    if isinstance(claim, CurveClaim | ExponentClaim):
-        side = _curves(paper, claim, selection, table, author)
-        return _slopes(side) if isinstance(claim, ExponentClaim) else side
+    if isinstance(claim, ExponentClaim):
+        return _slopes(paper, claim, selection, table, author)
+    if isinstance(claim, CurveClaim):
+        return _curves(paper, claim, selection, table, author)
     values, deterministic = table.matrix(paper, claim.metric, selection, author)
     if claim.relative_to is not None:
         values, deterministic = _combined(paper, claim, values, deterministic, table, author)
     tasks = isinstance(claim, OrderingClaim) and claim.by == "improvement"
-    return Side(values=values if tasks else values.mean(axis=1), deterministic=deterministic)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = values.mean(axis=1)
+    if np.isnan(means).any():
+        raise _Absent(f"{claim.metric} is plus and minus infinity on different instances", fault=False)
+    return Side(values=values if tasks else means, deterministic=deterministic)
 
 
-def _slopes(side: Side) -> Side:
-    assert side.x is not None
-    return Side(values=log_slopes(side.x, side.values), deterministic=side.deterministic)
+def _slopes(paper: Paper, claim: Claim, selection: Selection, table: _Table, author: Author) -> Side:
+    """The slope of each curve on log-log axes, averaged over instances; each curve has its own x."""
+    curves, deterministic = table.curves(paper, claim.metric, selection, author)
+    try:
+        slopes = [[float(log_slopes(points[:, 0], points[None, :, 1])[0]) for points in slot] for slot in curves]
+    except ValueError as error:
+        raise _Absent(f"the curve of {claim.metric} has no slope: {error}", fault=False) from None
+    return Side(values=np.asarray(slopes).mean(axis=1), deterministic=deterministic)
 
 
 def _combined(
@@ -209,19 +219,18 @@ def _combined(
     return combined, deterministic and still
 
 
-def _curves(paper: Paper, claim: Claim, selection: Selection, table: _Table, author: Author) -> Side:
-    """Curves averaged over instances, at the target's x where it has one, else at the x they share."""
+def _curves(paper: Paper, claim: CurveClaim, selection: Selection, table: _Table, author: Author) -> Side:
+    """Curves averaged over instances, at the x of the target: the published one's, or the reference's first curve's."""
     curves, deterministic = table.curves(paper, claim.metric, selection, author)
-    target = claim.target if isinstance(claim, CurveClaim) else None
-    if isinstance(target, PublishedCurve):
-        x = np.asarray(target.x, dtype=np.float64)
-        slots = [[np.interp(x, *_ordered(points)) for points in slot] for slot in curves]
+    if isinstance(claim.target, PublishedCurve):
+        x = np.asarray(claim.target.x, dtype=np.float64)
     else:
-        x = curves[0][0][:, 0]
-        if any(not np.array_equal(points[:, 0], x) for slot in curves for points in slot):
-            raise _Absent(f"the curves of {claim.metric} do not share their x", fault=False)
-        slots = [[points[:, 1] for points in slot] for slot in curves]
-    return Side(values=np.asarray([np.mean(slot, axis=0) for slot in slots]), deterministic=deterministic, x=x)
+        try:
+            x = np.unique(table.curves(paper, claim.metric, selection, "reference")[0][0][0][:, 0])
+        except _Absent as absent:
+            raise _Absent(f"the reference gave no answer: {absent}", fault=True) from None
+    rows = [np.mean([np.interp(x, *_ordered(points)) for points in slot], axis=0) for slot in curves]
+    return Side(values=np.asarray(rows), deterministic=deterministic, x=x)
 
 
 def _ordered(points: FloatArray) -> tuple[FloatArray, FloatArray]:

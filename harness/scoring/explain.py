@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from harness.paper.claims import ExactClaim, OrderingClaim, ThresholdClaim, selections
 from harness.scoring.evidence import Evidence
-from harness.scoring.finding import Finding, Rule, Verdict
+from harness.scoring.finding import DIVERGENT, Finding, Rule, Verdict
 from harness.scoring.judge import Judged, slots_of
 
 _SAID = {
@@ -39,8 +41,14 @@ def measured_of(leaf: Judged) -> float | None:
     if leaf.finding is None:
         return None
     if leaf.finding.diverged:
-        return math.inf
+        return _infinity(leaf.evidence)
     return _own_scale(leaf, leaf.finding.estimate)
+
+
+def _infinity(evidence: Evidence) -> float:
+    """Plus or minus infinity, as the values that diverged did."""
+    values = np.concatenate([side.values.ravel() for side in evidence.sides.values()])
+    return -math.inf if values.min() < -DIVERGENT and values.max() <= DIVERGENT else math.inf
 
 
 def interval_of(leaf: Judged) -> tuple[float | None, float | None]:
@@ -123,9 +131,7 @@ def _compared(leaf: Judged, finding: Finding) -> str:
 def _value(finding: Finding, *, threshold: ThresholdClaim | None = None) -> str:
     if threshold is not None:
         own = finding.higher if threshold.above is not None else finding.lower
-        return "infinity" if finding.diverged else _number(own)
-    if finding.estimate is None:
-        return "infinity"
+        return _number(own)
     spread = f" ± {_number(finding.spread)} (sd)" if finding.spread else ""
     return f"{_number(finding.estimate)}{spread}"
 

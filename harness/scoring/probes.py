@@ -81,13 +81,23 @@ def compare(name: str, measured: Any, reference: Any, closeness: Closeness) -> A
     if isinstance(reference, Mapping):
         found = [compare(f"{name}.{key}", measured[key], reference[key], closeness) for key in reference]
         return max(found, key=lambda agreement: agreement.excess)
-    a, b = np.asarray(measured), np.asarray(reference)
+    a, b = _as_array(measured), _as_array(reference)
     if a.dtype.kind not in "biuf" or b.dtype.kind not in "biuf":
         same = np.array_equal(a, b)
         return Agreement(excess=0.0 if same else np.inf, worst=f"{name} {'equals' if same else 'differs from'} it")
     if a.shape != b.shape:
         return Agreement(excess=np.inf, worst=f"{name} has shape {a.shape}, the reference's {b.shape}")
     return _largest(name, a.astype(np.float64), b.astype(np.float64), closeness)
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    """The value as an array; a ragged list stays what it is, to be compared as a whole."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        whole = np.empty((), dtype=object)
+        whole[()] = value
+        return whole
 
 
 def _largest(name: str, a: NDArray[np.float64], b: NDArray[np.float64], closeness: Closeness) -> Agreement:

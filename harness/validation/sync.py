@@ -77,9 +77,16 @@ def generated_brief(paper: Paper) -> str:
     return text
 
 
+def without_tables(paper: Paper) -> str:
+    """What people wrote in brief.md, the generated tables left out."""
+    return re.sub(r"<!-- reproof:(\w+) -->.*?<!-- /reproof:\1 -->", "", paper.brief_file.read_text(), flags=re.DOTALL)
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
 
 
 def _experiments(paper: Paper) -> str:

@@ -24,7 +24,7 @@ from harness.record.store import Record, private_folder, read
 from harness.rerun.engine import Progress, known_records, silent
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
-from harness.validation.sync import generated_brief, synchronise
+from harness.validation.sync import synchronise, without_tables
 
 REFERENCE_AT_LEAST, STARTER_AT_MOST = 0.95, 0.05
 _COPIED_AT_LEAST = 30
@@ -108,8 +108,8 @@ def _looks(paper: Paper) -> Iterator[Check]:
     stale = synchronise(paper, write=False)
     remedy = f"{', '.join(stale)} out of step: run `reproof paper sync {paper.id}`"
     yield Check(name="generated parts in step", ok=not stale, detail=remedy if stale else "brief.md and start_commit")
-    brief = generated_brief(paper)
-    absent = [name for name in paper.spec.experiments if brief.count(name) < 2]
+    written = without_tables(paper)
+    absent = [name for name in paper.spec.experiments if name not in written]
     detail = f"brief.md says nothing of {', '.join(absent)} beside the table" if absent else "all of them"
     yield Check(name="each experiment in the brief", ok=not absent, detail=detail)
     copied = _copied(paper)
@@ -124,10 +124,10 @@ def _looks(paper: Paper) -> Iterator[Check]:
 def _copied(paper: Paper) -> list[str]:
     """Lines of code that the reference adds and that stand in the starter already."""
     before, after = start_files(paper), reference_files(paper)
-    own = {line for name, file in before.items() if name.startswith("reproduction/") for line in _lines(file.data)}
-    added = [line for name, file in after.items() if before.get(name) != file for line in _lines(file.data)]
-    replaced = {line for name, file in before.items() if after.get(name) != file for line in _lines(file.data)}
-    return [line for line in added if line in own - replaced]
+    ours = {line for name, file in before.items() if name.startswith("reproduction/") for line in _lines(file.data)}
+    return [
+        line for name, file in after.items() if before.get(name) != file for line in _lines(file.data) if line in ours
+    ]
 
 
 def _lines(data: bytes) -> set[str]:
@@ -204,11 +204,10 @@ def _caught(mutation: Mutation, road: Road, result: Score) -> Caught:
 
 def _unfinished(road: Road) -> list[str]:
     """Runs of the submission that did not complete: a crash is not a catch."""
-    units = [
-        unit for unit in units_of(road, read(road.folder / "rerun.json", RerunRecord)) if unit.author == "submission"
-    ]
-    records = known_records(units, road.store)
-    return [f"{u.label} {records[u.key].status}" for u in units if not records[u.key].usable]
+    done = read(road.folder / "rerun.json", RerunRecord)
+    units = [unit for unit in units_of(road, done) if unit.author == "submission"]
+    records = known_records(units, road.store, done.faults)
+    return [f"{unit.label} {records[unit.key].status}" for unit in units if not records[unit.key].usable]
 
 
 def _verdicts(paper: Paper, reference: Graded, starter: Graded, caught: list[Caught]) -> Iterator[Check]:

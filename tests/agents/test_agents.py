@@ -104,8 +104,8 @@ def test_the_deadline_ends_a_command(assign: Assign, script: str) -> None:
         ({}, "participant.run"),
         ({"run": 3}, "participant.run"),
         ({"run": "ls", "more": 1}, "participant.more"),
-        ({"run": []}, "command"),
-        ({"run": ""}, "command"),
+        ({"run": []}, "participant.run"),
+        ({"run": ""}, "participant.run"),
         ({"run": "ls 'x"}, "participant.run"),
     ],
 )

@@ -44,7 +44,7 @@ def runs(store: Store, experiment: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def tracked(finished: Attempted) -> Attempted:
-    track(finished[0])
+    track(finished[0], uri=default_uri(finished[0].store))
     return finished
 
 
@@ -112,7 +112,8 @@ def test_tracking_twice_doubles_nothing(tracked: Attempted) -> None:
         }
 
     before = shown()
-    track(resume(road.attempt.id, road.store.root, tell=lambda text: None))
+    again = resume(road.attempt.id, road.store.root, tell=lambda text: None)
+    track(again, uri=default_uri(again.store))
     assert shown() == before
 
 
@@ -126,14 +127,12 @@ def test_what_changed_is_brought_up_to_date(tmp_path: Path) -> None:
     """More slots were filled, a margin changed: the second mirroring is of another score."""
     store = Store(tmp_path)
     mirror = Mirror(store, uri=None, prefix="")
-    first = entry(
-        "attempt", params={"slots": "1", "paper": "p"}, metrics=(("score", 0.0, 0),), tags={"verdict": "UNDECIDED"}
-    )
+    first = entry("attempt", params={"paper": "p"}, metrics=(("score", 0.0, 0),), tags={"verdict": "UNDECIDED"})
     mirror.attempt("p", "a", first, [])
     mirror.attempt(
         "p",
         "a",
-        entry("attempt", params={"slots": "3", "paper": "p"}, metrics=(("score", 1.0, 0),), tags={"verdict": "PASS"}),
+        entry("attempt", params={"paper": "p"}, metrics=(("score", 1.0, 0),), tags={"verdict": "PASS"}),
         [],
     )
     (run,) = runs(store, "p")
