@@ -315,7 +315,7 @@ def test_a_ragged_list_cannot_end_the_scoring(submit: Submit, home: Path, ragged
         "    honest(parameters, seed, instance, out)\n",
         "    honest(parameters, seed, instance, out)\n    (out / 'extra.json').write_text('{\"l\": "
         + ragged
-        + ", \"t\": ' + repr(time.time()) + '}')\n",
+        + ", \"t\": ' + repr(time.time() % 1) + '}')\n",
     )
     _, result = submit({"reproduction/work.py": text}, folder=folder)
     assert result.integrity[0].fired
@@ -467,8 +467,7 @@ def test_infinities_travel_through_the_records(submit: Submit) -> None:
     assert measured is not None
     assert math.isinf(measured)
     assert read(road.folder / "score.json", Score) == result
-    text = json.dumps(result.model_dump(mode="json"), allow_nan=False)
-    assert "Infinity" in text
+    assert '"Infinity"' in result.model_dump_json()
 
 
 def test_unknown_names_are_answered(home: Path, settings: Callable[..., Any]) -> None:

@@ -28,7 +28,7 @@ private_option = click.option(
 @click.argument("overrides", nargs=-1)
 @as_json
 def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
-    r"""Take a participant from brief to score.
+    """Take a participant from brief to score.
 
     OVERRIDES are Hydra's: paper=ID participant=reference|starter|mutation|command, budget.wall="2 h", sandbox=process,
     slots=all, results=FOLDER; `a=x,y` makes an attempt for each value.
@@ -95,7 +95,7 @@ def _resume(name: str, results: Path, private_path: Path | None, teller: Any) ->
 @private_option
 @as_json
 def rerun(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    r"""Rerun a submission in the clean room and score it; runs that have a record are not done again.
+    """Rerun a submission in the clean room and score it; runs that have a record are not done again.
 
     \b
     Example:
@@ -131,7 +131,7 @@ def _scored(name: str, results: Path, private_path: Path | None, as_json: bool, 
 @private_option
 @as_json
 def score(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    r"""Score an attempt from its runs; nothing is rerun.
+    """Score an attempt from its runs; nothing is rerun.
 
     \b
     Example:
@@ -146,7 +146,7 @@ def score(name: str, results: Path, private_path: Path | None, as_json: bool) ->
 @private_option
 @as_json
 def rescore(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    r"""Score again with the paper's claims, metrics and rubric as they are now, from the kept outputs.
+    """Score again with the paper's claims, metrics and rubric as they are now, from the kept outputs.
 
     \b
     Example:
@@ -163,7 +163,7 @@ def rescore(name: str, results: Path, private_path: Path | None, as_json: bool) 
 )
 @as_json
 def report(name: str, results: Path, svg: Path | None, as_json: bool) -> None:
-    r"""Show an attempt's score and the reason for every part of it.
+    """Show an attempt's score and the reason for every part of it.
 
     \b
     Example:
@@ -187,7 +187,7 @@ def report(name: str, results: Path, svg: Path | None, as_json: bool) -> None:
 @results_option
 @as_json
 def attempts(results: Path, as_json: bool) -> None:
-    r"""List the attempts of a results folder, with their verdicts.
+    """List the attempts of a results folder, with their verdicts.
 
     \b
     Example:
@@ -212,7 +212,7 @@ def attempts(results: Path, as_json: bool) -> None:
 @results_option
 @as_json
 def track(name: str, uri: str | None, results: Path, as_json: bool) -> None:
-    r"""Mirror an attempt to MLflow from its records; what is there already is not written twice.
+    """Mirror an attempt to MLflow from its records; what is there already is not written twice.
 
     \b
     Example:

@@ -16,7 +16,7 @@ DEMO = ("paper=tree_search", "participant=reference")
 @click.option("--waive", multiple=True, help="Do without this property.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def doctor(sandbox: str, waive: tuple[str, ...], as_json: bool) -> None:
-    r"""Say what this machine can and cannot guarantee, each property tried out.
+    """Say what this machine can and cannot guarantee, each property tried out.
 
     \b
     Example:
@@ -48,7 +48,7 @@ def doctor(sandbox: str, waive: tuple[str, ...], as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the score as JSON on standard output.")
 def demo(results: Path, as_json: bool) -> None:
-    r"""Walk the whole road on one paper, in under a minute.
+    """Walk the whole road on one paper, in under a minute.
 
     The reference of a paper is handed in as a participant would hand in theirs, rerun in the clean room on fresh seeds,
     logged to MLflow and scored.

@@ -13,7 +13,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on st
 @click.command()
 @as_json
 def papers(as_json: bool) -> None:
-    r"""List the papers, with the award that makes each one of ours.
+    """List the papers, with the award that makes each one of ours.
 
     \b
     Example:
@@ -33,7 +33,7 @@ def papers(as_json: bool) -> None:
 
 @click.group()
 def paper() -> None:
-    r"""Show, validate and sync a paper; print the schema.
+    """Show, validate and sync a paper; print the schema.
 
     \b
     Example:
@@ -46,7 +46,7 @@ def paper() -> None:
 @click.argument("name", metavar="PAPER")
 @as_json
 def show(name: str, as_json: bool) -> None:
-    r"""Show what a paper claims, where its targets come from, and what a participant may spend.
+    """Show what a paper claims, where its targets come from, and what a participant may spend.
 
     \b
     Example:
@@ -62,7 +62,7 @@ def show(name: str, as_json: bool) -> None:
 
 @paper.command()
 def schema() -> None:
-    r"""Print the JSON Schema of paper.yaml, for editors.
+    """Print the JSON Schema of paper.yaml, for editors.
 
     \b
     Example:
@@ -79,7 +79,7 @@ def schema() -> None:
 @click.option("--check", is_flag=True, help="Change nothing; fail if something would change.")
 @as_json
 def sync(name: str, check: bool, as_json: bool) -> None:
-    r"""Write what follows from paper.yaml: the tables of brief.md, and the start commit.
+    """Write what follows from paper.yaml: the tables of brief.md, and the start commit.
 
     \b
     Example:
@@ -119,7 +119,7 @@ def sync(name: str, check: bool, as_json: bool) -> None:
 )
 @as_json
 def validate(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    r"""Prove a paper fair: its reference passes, its starter earns nothing, its mutations are caught.
+    """Prove a paper fair: its reference passes, its starter earns nothing, its mutations are caught.
 
     \b
     Example:

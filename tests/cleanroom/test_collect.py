@@ -3,9 +3,9 @@ import os
 import tarfile
 
 import pytest
-from conftest import names
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from watching import names
 
 from harness.cleanroom.collect import Receiver, gather
 from harness.cleanroom.sandbox import Collect

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import names
+from watching import names
 
 from harness.cleanroom.sandbox import Mount
 from harness.errors import HarnessFault

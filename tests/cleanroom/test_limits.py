@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import alive, names, soon
+from watching import alive, names, soon
 
 from harness.cleanroom import hierarchy
 from harness.cleanroom.backends import open_sandbox

@@ -1,5 +1,5 @@
 import pytest
-from conftest import names
+from watching import names
 
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Collect, Job, Limits, Mount, SandboxSettings
