@@ -146,9 +146,15 @@ def parse(source: Source) -> PaperSpec:
 def _sentence(source: Source, error: dict[str, Any]) -> str:
     """One pydantic error as `file:line path: expected ..., got ...`."""
     where = tuple(_real(source.value, error["loc"], added=error["type"] == "missing"))
-    expected = _EXPECTED.get(error["type"], error["msg"].removeprefix("Value error, "))
+    context = error.get("ctx", {})
+    if error["type"] == "union_tag_invalid":
+        kind = context["discriminator"].strip("'")
+        return f"{source.place((*where, kind))}: expected one of {context['expected_tags']}, got {context['tag']!r}"
+    if error["type"] == "union_tag_not_found":
+        return f"{source.place(where)}: the key {context['discriminator']} is required"
+    said = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     got = "" if error["type"] == "missing" else f", got {_short(error['input'])}"
-    return f"{source.place(where)}: {expected}{got}"
+    return f"{source.place(where)}: {_EXPECTED.get(error['type'], said)}{got}"
 
 
 _EXPECTED = {

@@ -57,6 +57,8 @@ def _leaves(score: Score) -> Iterator[RenderableType]:
         yield Text("\n" + " › ".join(path).replace("_", " "), style="bold")
         for leaf in leaves:
             yield _line(leaf)
+            if leaf.verdict not in (Verdict.CERTIFIED, Verdict.CONSISTENT):
+                yield Padding(Text(f"Claimed: {leaf.statement}"), (0, 0, 0, 4))
             why = plain(leaf.explanation) + (f" To settle it: {leaf.settles}." if leaf.settles else "")
             yield Padding(Text(why, style="dim"), (0, 0, 0, 4))
 

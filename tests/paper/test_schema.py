@@ -67,7 +67,7 @@ TEXTS = [
     ("trust: reported}", "trust: metered}", "metrics.said_mean.trust", "'recomputed' or 'reported'"),
     ("kind: curve}\n", "kind: line}\n", "metrics.trace.kind", "'number' or 'curve'"),
     ("statement: The still walk has this mean exactly.", "statement: short", "exact_published.statement", "10"),
-    ("kind: exponent\n", "kind: slope\n", "claims.exponent_published", "numeric"),
+    ("kind: exponent\n", "kind: slope\n", "claims.exponent_published.kind", "numeric"),
     ("    weight: 2\n    core: true\n  number_ref", "    weight: 0\n    core: true\n  number_ref", "number_published.weight", "greater than 0"),
     ("below: 2.0", "below: 2.0\n    above: 1.0", "claims.threshold_below", "exactly one of `above` and `below`"),
     ("    below: 2.0\n", "", "claims.threshold_below", "exactly one of `above` and `below`"),
