@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,19 +125,34 @@ def _looks(paper: Paper) -> Iterator[Check]:
 def _copied(paper: Paper) -> list[str]:
     """Lines of code that the reference adds and that stand in the starter already."""
     before, after = start_files(paper), reference_files(paper)
-    ours = {line for name, file in before.items() if name.startswith("reproduction/") for line in _lines(file.data)}
-    return [
-        line for name, file in after.items() if before.get(name) != file for line in _lines(file.data) if line in ours
-    ]
+    ours = {line for name, file in before.items() if _is_code(name) for line in _lines(file.data)}
+    added = [file for name, file in after.items() if _is_code(name) and before.get(name) != file]
+    return [line for file in added for line in _lines(file.data) if line in ours]
+
+
+def _is_code(name: str) -> bool:
+    return name.startswith("reproduction/") and name.endswith(".py")
 
 
 def _lines(data: bytes) -> set[str]:
-    lines = (line.strip() for line in data.decode(errors="replace").splitlines())
-    return {
-        line
-        for line in lines
-        if len(line) >= _COPIED_AT_LEAST and not line.startswith(("import ", "from ", "def ", '"""'))
-    }
+    """Lines of Python that say how something is done: no imports, signatures, docstrings, which a stub has to share."""
+    text = data.decode(errors="replace")
+    lines = text.splitlines()
+    shared = {number for node in ast.walk(ast.parse(text)) for number in _shared(node)}
+    stripped = (line.strip() for number, line in enumerate(lines, start=1) if number not in shared)
+    return {line for line in stripped if len(line) >= _COPIED_AT_LEAST}
+
+
+def _shared(node: ast.AST) -> range:
+    """The numbers of the lines of an import, of a signature with its docstring, or of a module's docstring."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not node.body:
+        return range(0)
+    documented = ast.get_docstring(node, clean=False) is not None
+    first = node.body[0]
+    end = (first.end_lineno or first.lineno) + 1 if documented else first.lineno
+    return range(1 if isinstance(node, ast.Module) else node.lineno, end)
 
 
 class _Trial:
