@@ -1,20 +1,15 @@
-"""The participant that is any program: run in the clean room, told the brief's path and the deadline."""
+"""The participant that is any program: run on the bench, told the brief's path and the deadline."""
 
 from __future__ import annotations
 
 import shlex
-import time
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.attempt.participant import WORKSPACE, Assignment, Outcome
-from harness.cleanroom.sandbox import Job, Limits, Mount
+from harness.attempt.participant import Assignment, Outcome
+from harness.cleanroom.sandbox import Mount
 from harness.errors import ConfigError
-from harness.paper.load import find_papers
-from harness.paper.quantities import show_seconds
-
-MEMORY, PROCESSES = 8 * 2**30, 512
 
 
 class Options(BaseModel):
@@ -38,27 +33,16 @@ def work(assignment: Assignment) -> Outcome:
     options = _options(assignment)
     _apart(options.mounts, assignment.workspace)
     words = _words(options.run)
-    left = max(assignment.deadline - time.time(), 1.0)
-    assignment.tell(f"working: {shlex.join(words)}, at most {show_seconds(left)}")
-    done = assignment.sandbox.run(
-        Job(
-            command=tuple(words),
-            mounts=(
-                Mount(source=assignment.workspace, target=WORKSPACE, writable=True, quota=assignment.budget.disk),
-                *(Mount(source=path.resolve(), target=str(path.resolve())) for path in options.mounts),
-            ),
-            environment={**options.environment, **_told(assignment)},
-            limits=_limits(assignment, left),
-            cwd=WORKSPACE,
-            hidden=(assignment.paper.private, *(folder / "private" for folder in find_papers().values())),
-        )
+    assignment.tell(f"working: {shlex.join(words)}")
+    done = assignment.bench.run(
+        words,
+        mounts=[Mount(source=path.resolve(), target=str(path.resolve())) for path in options.mounts],
+        environment=options.environment,
     )
     ended = done.killed_by or ("done" if done.exit == 0 else "failed")
     how = f"was ended by its {done.killed_by} limit" if done.killed_by else f"ended with exit code {done.exit}"
     last = "\n".join(done.log.splitlines()[-5:])
-    return Outcome(
-        note=f"{words[0]} {how}" + (f"; its last words:\n{last}" if last else ""), usage=done.usage, ended=ended
-    )
+    return Outcome(note=f"{words[0]} {how}" + (f"; its last words:\n{last}" if last else ""), ended=ended)
 
 
 def _options(assignment: Assignment) -> Options:
@@ -92,17 +76,3 @@ def _apart(mounts: list[Path], workspace: Path) -> None:
                 got=path,
                 remedy="mount a folder beside them, or keep the records elsewhere: results=FOLDER",
             )
-
-
-def _told(assignment: Assignment) -> dict[str, str]:
-    brief = assignment.brief.relative_to(assignment.workspace)
-    return {
-        "REPROOF_BRIEF": f"{WORKSPACE}/{brief}",
-        "REPROOF_WORKSPACE": WORKSPACE,
-        "REPROOF_DEADLINE": f"{assignment.deadline:.0f}",
-    }
-
-
-def _limits(assignment: Assignment, left: float) -> Limits:
-    budget = assignment.budget
-    return Limits(cpu=budget.cpu, wall=left, memory=MEMORY, processes=PROCESSES, disk=budget.disk)

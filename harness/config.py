@@ -48,6 +48,7 @@ class BudgetSettings(_Settings):
     wall: Seconds | None = None
     cpu: Seconds | None = None
     disk: Bytes | None = None
+    env_steps: int | None = Field(default=None, ge=1)
 
 
 class SandboxChoice(_Settings):
@@ -71,6 +72,13 @@ class TrackingSettings(_Settings):
     experiment_prefix: str = "reproof/"
 
 
+class TermsSettings(_Settings):
+    """What may be done with the work beyond rerunning and scoring it."""
+
+    licence: str | None = None
+    consent: bool = False
+
+
 class Settings(_Settings):
     """Everything that decides how an attempt is made, rerun, scored and mirrored."""
 
@@ -82,6 +90,11 @@ class Settings(_Settings):
     tracking: TrackingSettings
     results: Path
     private_path: Path | None = None
+    condition: Literal["human", "human + assistant", "agent", "harness"] | None = None
+    """None: what the participant's kind says."""
+    terms: TermsSettings = TermsSettings()
+    workspace: Path | None = None
+    """Where the participant works; None: in the attempt's own folder."""
     slots: Literal["curtailed", "all"] = "curtailed"
 
 
@@ -204,6 +217,7 @@ def _one(overrides: list[str]) -> Settings:
 _EXAMPLES = {
     "paper": "paper=tree_search (`reproof papers` lists them)",
     "participant.name": "participant.name=NAME (`reproof paper show PAPER` lists the mutations)",
+    "participant.of": "participant.of=results/attempts/ATTEMPT",
     "participant.run": "'participant.run=[python, solve.py]'",
     "tracking.uri": "tracking.uri=http://127.0.0.1:5000",
 }

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
 from harness.attempt import ledger
-from harness.attempt.attempt import Attempt, HandedIn, Who, attempt_name
+from harness.attempt.attempt import Attempt, HandedIn, Terms, Who, attempt_name, condition_of
+from harness.attempt.budget import DECLARABLE, ITEMS, Account
+from harness.attempt.confined import BUNDLE_FILE
+from harness.attempt.desk import SUBMISSIONS, Desk
 from harness.attempt.participant import Assignment, Outcome, open_agent
-from harness.attempt.submission import Saved, Submission, bundle, commit_uncommitted, intake, keep_tree
-from harness.attempt.task import BRIEF, reference_files
+from harness.attempt.plumbing import Files
+from harness.attempt.submission import (
+    EmptySubmission,
+    Saved,
+    Submission,
+    bundle,
+    commit_uncommitted,
+    intake,
+    keep_tree,
+    kept_files,
+)
+from harness.attempt.task import reference_files, start_files
+from harness.attempt.work import Bench
 from harness.attempt.workspace import create_workspace
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Sandbox, SandboxSettings
 from harness.config import BudgetSettings, Settings
-from harness.errors import SubmissionError, unknown
+from harness.errors import RecordError, SubmissionError, unknown
 from harness.paper.load import Paper, open_paper
 from harness.paper.schema import Budget
-from harness.record.store import Record, Store, private_folder, read, write
+from harness.record.store import Record, Store, land, private_folder, read, write
 from harness.rerun.engine import LocalEngine, Progress, known_records, silent
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement, measure
@@ -30,6 +45,8 @@ from harness.scoring.foresee import look_ahead
 from harness.scoring.score import Graded, Score, Spending, claim_scores, grade, spending, verdict_of, worth
 
 Tell = Callable[[str], None]
+HISTORY = "history"
+"""In a submission's folder: the commits before its last one, each with records of its own."""
 
 
 class Look(Record):
@@ -70,19 +87,44 @@ class Road:
 
     paper: Paper
     store: Store
-    attempt: Attempt
+    desk: Desk
     tell: Tell
     progress: Progress
+    of: Path | None = None
+    """The folder of the commit that the later stages are about; None: of the latest submission."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt as it was begun."""
+        return self.desk.attempt
 
     @property
     def folder(self) -> Path:
         """The attempt's folder."""
-        return self.store.attempt(self.attempt.id)
+        return self.desk.folder
 
     @property
     def workspace(self) -> Path:
         """The participant's repository."""
-        return self.folder / "workspace"
+        return self.desk.workspace
+
+    @property
+    def records(self) -> Path:
+        """The folder of what was handed in, where each later stage leaves its record.
+
+        Raises:
+            RecordError: Nothing was yet.
+        """
+        if self.of is not None:
+            return self.of
+        if not self.desk.submissions:
+            raise RecordError("nothing was handed in yet", where=self.attempt.id, remedy="`reproof submit` hands it in")
+        return self.desk.submissions[-1]
+
+    @property
+    def private(self) -> Path:
+        """The folder of the plan: drawn afresh for each submission, shared by the commits that led to it."""
+        return (self.records if self.of is None else self.of.parents[1]) / "private"
 
     @cached_property
     def sandbox(self) -> Sandbox:
@@ -90,9 +132,10 @@ class Road:
         settings = SandboxSettings(backend=self.attempt.sandbox, waive=tuple(self.attempt.waived))
         return open_sandbox(settings)
 
-    def note(self, kind: ledger.Kind, **data: object) -> None:
-        """Add an event to the attempt's ledger."""
-        ledger.append(self.folder / "ledger.jsonl", kind, data, now=_now().isoformat())
+    @property
+    def bench(self) -> Bench:
+        """Where the participant's commands are run and metered."""
+        return Bench(desk=self.desk, sandbox=self.sandbox)
 
     def submission(self) -> HandedIn:
         """What was handed in.
@@ -100,7 +143,7 @@ class Road:
         Raises:
             RecordError: Nothing was yet.
         """
-        return read(self.folder / "submission.json", HandedIn)
+        return read(self.records / "submission.json", HandedIn)
 
 
 def _now() -> datetime:
@@ -111,7 +154,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     """Brief to workspace: begin an attempt at the paper's start commit.
 
     Raises:
-        UsageError: An unknown paper or budget.
+        UsageError: An unknown paper or budget, or a workspace that is not a new folder.
         PaperError: A paper that does not hold together.
     """
     paper = open_paper(settings.paper, private_path=settings.private_path)
@@ -119,17 +162,25 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     store, now = Store(settings.results.resolve()), _now()
     name = attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
-    start = create_workspace(paper, folder / "workspace")
+    workspace = (settings.workspace or folder / "workspace").absolute()
+    start = create_workspace(paper, workspace)
+    who = Who.model_validate(settings.participant.model_dump(exclude={"options"}))
+    condition = settings.condition or condition_of(who.kind)
+    said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
     attempt = Attempt(
         id=name,
         paper=paper.id,
         paper_folder=str(paper.folder),
         paper_version=paper.version,
-        participant=Who.model_validate(settings.participant.model_dump(exclude={"options"})),
+        participant=who,
+        condition=condition,
+        terms=Terms(licence=settings.terms.licence, consent=settings.terms.consent),
+        workspace=str(workspace),
         start_commit=start,
+        start_tree=keep_tree(start_files(paper), store.root),
+        anchor=ledger.append(folder / ledger.FILE, "started", said).digest,
         budget=budget,
         started=now,
-        deadline=now + timedelta(seconds=budget.wall),
         sandbox=settings.sandbox.backend,
         waived=settings.sandbox.waive,
         workers=settings.engine.workers,
@@ -138,10 +189,8 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
         tracking_prefix=settings.tracking.experiment_prefix,
     )
     write(folder / "attempt.json", attempt)
-    road = Road(paper=paper, store=store, attempt=attempt, tell=tell, progress=progress)
-    road.note("started", start_commit=start, participant=attempt.participant.model_dump())
-    tell(f"handed out: {paper.spec.title} at {start[:12]} in {road.workspace}")
-    return road
+    tell(f"handed out: {paper.spec.title} at {start[:12]} in {workspace}")
+    return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
 
 
 def granted(paper: Paper, asked: BudgetSettings) -> Budget:
@@ -165,51 +214,97 @@ def resume(
         UsageError: There is no such attempt in this results folder.
     """
     store = Store(results.resolve())
-    attempt = read(store.known_attempt(name) / "attempt.json", Attempt)
-    here = Path(attempt.paper_folder)
-    paper = open_paper(str(here) if here.is_dir() else attempt.paper, private_path=private_path)
-    return Road(paper=paper, store=store, attempt=attempt, tell=tell, progress=progress)
+    return road_of(Desk(folder=store.known_attempt(name)), tell=tell, progress=progress, private_path=private_path)
+
+
+def road_of(desk: Desk, *, tell: Tell, progress: Progress = silent, private_path: Path | None = None) -> Road:
+    """The road that an attempt is on."""
+    here = Path(desk.attempt.paper_folder)
+    paper = open_paper(str(here) if here.is_dir() else desk.attempt.paper, private_path=private_path)
+    return Road(paper=paper, store=Store(desk.folder.parents[1]), desk=desk, tell=tell, progress=progress)
 
 
 def work(road: Road, options: Mapping[str, object]) -> Outcome:
-    """Let the participant work in the workspace, until they are done or the budget is spent."""
-    attempt = road.attempt
-    agent = open_agent(attempt.participant.adapter)
-    outcome = agent.work(
-        Assignment(
-            paper=road.paper,
-            workspace=road.workspace,
-            brief=road.workspace / BRIEF,
-            name=attempt.participant.name,
-            budget=attempt.budget,
-            deadline=attempt.deadline.timestamp(),
-            sandbox=road.sandbox,
-            options=options,
-            tell=road.tell,
+    """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent."""
+    who = road.attempt.participant
+    agent = open_agent(who.adapter)
+    road.desk.note("resumed")
+    try:
+        outcome = agent.work(
+            Assignment(paper=road.paper, bench=road.bench, name=who.name, options=options, tell=road.tell)
         )
-    )
-    if outcome.usage is not None:
-        usage = outcome.usage
-        road.note(
-            "executed", cpu=usage.cpu, wall=usage.wall, memory=usage.memory, exact=usage.exact, ended=outcome.ended
-        )
+    except BaseException:
+        road.desk.note("paused", reason="interrupted")
+        raise
+    road.desk.witness()
+    road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
     return outcome
 
 
 def hand_in(road: Road, outcome: Outcome) -> HandedIn:
-    """Workspace to submission: commit what is left, bundle it, take it in.
+    """Workspace to submission: commit what is left, bundle it, take it in. The last one handed in counts.
 
     Raises:
         SubmissionError: It is refused, with the reason.
     """
-    try:
-        saved, taken = _take_in(road)
-    except SubmissionError as error:
-        road.note("submitted", refused=str(error))
-        raise
-    usage = outcome.usage
-    handed = HandedIn(
+    with road.desk.held():
+        road.desk.recover()
+        found = road.desk.account(disk=True)
+        with road.store.staging() as staging:
+            try:
+                saved, taken = _take_in(road, staging)
+            except SubmissionError as error:
+                road.desk.note("submitted", refused=str(error))
+                raise
+            last = road.desk.events()[-1]
+            handed = _handed_in(outcome, saved, taken, found).model_copy(update={"ledger": (last.number, last.digest)})
+            write(staging / "submission.json", handed)
+            land(staging, road.folder / SUBMISSIONS / f"{found.submissions + 1:03}")
+        road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
+    if saved.problem:
+        road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
+    road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
+    return handed
+
+
+def close(road: Road) -> HandedIn:
+    """Hand in what the workspace holds once the budget's time is used up.
+
+    Raises:
+        SubmissionError: It is refused, with the reason.
+    """
+    found = road.desk.account()
+    return hand_in(road, Outcome(note=found.ended or "closed", ended="deadline"))
+
+
+def withdraw(road: Road, reason: str) -> HandedIn:
+    """End an attempt at the participant's wish; what was done is kept as a submission, and can still be scored.
+
+    Raises:
+        UsageError: It is over, or was withdrawn before.
+        SubmissionError: What there is cannot be taken in.
+    """
+    found = road.desk.open_account()
+    kept = hand_in(road, Outcome(note=reason, ended="withdrawn")) if found.pending else road.submission()
+    road.desk.note("withdrawn", reason=reason)
+    return kept
+
+
+def _take_in(road: Road, into: Path) -> tuple[Saved, Submission]:
+    base = road.attempt.start_commit
+    saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
+    road.desk.witness()
+    made = bundle(road.workspace, base, sandbox=road.sandbox, into=into)
+    return saved, intake(made, base, start=_start(road), store=road.store.root, sandbox=road.sandbox)
+
+
+def _start(road: Road) -> Files:
+    return kept_files(road.attempt.start_tree, road.store.root)
+
+
+def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account) -> HandedIn:
+    return HandedIn(
         commit=taken.commit,
         tree=taken.tree,
         files=taken.files,
@@ -218,37 +313,50 @@ def hand_in(road: Road, outcome: Outcome) -> HandedIn:
         at=_now(),
         ended=outcome.ended,
         note=outcome.note,
-        cpu=usage.cpu if usage else 0.0,
-        wall=usage.wall if usage else 0.0,
-        exact=usage.exact if usage else True,
+        used={item: found.used(item) for item in ITEMS},
+        declared={item: found.declared(item) for item in DECLARABLE},
+        exact=found.exact,
+        credits=found.credits(),
+        late=found.late,
         saved=saved.commit is not None,
+        ledger=(0, ""),
     )
-    write(road.folder / "submission.json", handed)
-    road.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
-    if saved.problem:
-        road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
-    road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
-    return handed
 
 
-def _take_in(road: Road) -> tuple[Saved, Submission]:
-    start = road.attempt.start_commit
-    saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
-    made = bundle(road.workspace, start, sandbox=road.sandbox, into=road.folder)
-    return saved, intake(made, start, paper=road.paper, store=road.store.root, sandbox=road.sandbox)
+def commit_road(road: Road, commit: str) -> Road:
+    """The road of one commit in a submission's history, whose later stages leave their records beside it.
+
+    Raises:
+        SubmissionError: The submission's history does not hold it.
+    """
+    handed = road.submission()
+    if commit == handed.commit:
+        return road
+    bundled = road.records / BUNDLE_FILE
+    made = bundled if bundled.exists() else EmptySubmission(commit=handed.commit)
+    base = road.attempt.start_commit
+    taken = intake(made, base, start=_start(road), store=road.store.root, sandbox=road.sandbox, commit=commit)
+    folder = private_folder(road.records / HISTORY / taken.commit)
+    facts = {"commit": taken.commit, "tree": taken.tree, "files": taken.files, "bytes": taken.bytes}
+    write(folder / "submission.json", handed.model_copy(update={**facts, "history": list(taken.history)}))
+    return replace(road, of=folder)
 
 
 def planner_of(road: Road, circumstances_digest: str) -> Planner:
     """The attempt's units of work; its plan is drawn at the first call and kept."""
-    private = private_folder(road.folder / "private")
+    private = private_folder(road.private)
     plan = make_plan(road.paper, private)
     return Planner(paper=road.paper, plan=plan, folder=private, circumstances=circumstances_digest)
 
 
-def rerun(road: Road) -> Rerun:
+def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = None) -> Rerun:
     """Submission to runs: fill seed slots look by look, until the verdict is clear or the slots are full.
 
     Nothing that has a record is done again, so an interrupted rerun goes on where it stopped.
+
+    Args:
+        road: The attempt.
+        slots: `all` fills every slot at once, `first` stops at the first look; None: as the attempt was begun.
     """
     handed = road.submission()
     isolation = road.sandbox.description()
@@ -258,13 +366,14 @@ def rerun(road: Road) -> Rerun:
     engine = LocalEngine(paper=road.paper, store=road.store, sandbox=road.sandbox, **_workers(road.attempt))
     looks, all_looks = list[Look](), road.paper.spec.seeds.looks
     measured: dict[tuple[str, str], list[Measurement]] = {}
-    for slots in all_looks if road.attempt.slots == "curtailed" else all_looks[-1:]:
-        units = [*planner.submission(handed.tree, slots), *planner.reference(answers)]
+    chosen = {"curtailed": all_looks, "all": all_looks[-1:], "first": all_looks[:1]}
+    for filled in chosen[slots or road.attempt.slots]:
+        units = [*planner.submission(handed.tree, filled), *planner.reference(answers)]
         records = engine.run(units, road.progress)
         fresh = [unit for unit in units if (unit.author, unit.key) not in measured]
         measured |= _measured(road, fresh, records)
         seen = [item for unit in units for item in measured[unit.author, unit.key]]
-        looks.append(_look(road, grade(road.paper, seen, units, records, road.store), slots))
+        looks.append(_look(road, grade(road.paper, seen, units, records, road.store), filled))
         road.tell(_said(looks[-1], all_looks[-1]))
         if looks[-1].stop:
             break
@@ -277,8 +386,8 @@ def rerun(road: Road) -> Rerun:
         looks=looks,
         faults={key: "; ".join(record.problems) for key, record in records.items() if record.status == "fault"},
     )
-    write(road.folder / "rerun.json", done)
-    road.note("rerun", slots=done.slots, runs=len(records), plan=planner.plan.public_digest)
+    write(road.records / "rerun.json", done)
+    road.desk.note("rerun", commit=handed.commit, slots=done.slots, runs=len(records), plan=planner.plan.public_digest)
     return done
 
 
@@ -323,22 +432,37 @@ def score(road: Road, *, again: bool = False) -> Score:
     Raises:
         RecordError: The attempt was not rerun, or the paper now asks for runs that were never done.
     """
-    done = read(road.folder / "rerun.json", Rerun)
+    done = read(road.records / "rerun.json", Rerun)
     handed = road.submission()
     units = units_of(road, done)
     records = known_records(units, road.store, done.faults)
     measurements = measure(road.paper, units, records, road.store)
     graded = grade(road.paper, measurements, units, records, road.store)
     result = _score(road, handed, done, graded, units, records)
-    write(road.folder / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
-    write(road.folder / "score.json", result)
-    road.note(
-        "rescored" if again else "scored",
-        verdict=result.verdict,
-        value=result.score.value,
-        paper_version=road.paper.version,
-    )
+    before = _keep_former_score(road)
+    write(road.records / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
+    write(road.records / "score.json", result)
+    former: dict[str, Any] = {"before": _told(before)} if before else {}
+    road.desk.note("rescored" if again else "scored", **_told(result), **former)
     return result
+
+
+def _told(result: Score) -> dict[str, Any]:
+    return {
+        "commit": result.commit,
+        "verdict": result.verdict,
+        "value": result.score.value,
+        "paper_version": result.paper_version,
+    }
+
+
+def _keep_former_score(road: Road) -> Score | None:
+    """Put a score by another version of the paper aside before it is replaced."""
+    path = road.records / "score.json"
+    former = read(path, Score) if path.exists() else None
+    if former is not None and former.paper_version != road.paper.version:
+        write(road.records / "former_scores" / f"{former.paper_version[:16]}.json", former)
+    return former
 
 
 def units_of(road: Road, done: Rerun) -> list[Unit]:
@@ -356,12 +480,13 @@ def _score(
         author: spending([records[unit.key] for unit in units if unit.author == author])
         for author in ("submission", "reference")
     }
-    own = Spending(cpu=handed.cpu, wall=handed.wall, runs=0, exact=handed.exact)
+    own = Spending(cpu=handed.used["cpu"], wall=handed.used["working"], runs=0, exact=handed.exact)
     return Score(
         attempt=road.attempt.id,
         paper=road.paper.id,
         paper_version=road.paper.version,
-        participant={"kind": who.kind, "name": who.name},
+        participant={"kind": who.kind, "name": ", ".join(handed.credits) or who.name},
+        condition=road.attempt.condition,
         commit=handed.commit,
         verdict=verdict,
         reasons=reasons,
@@ -376,7 +501,7 @@ def _score(
 
 def ensure_submission(road: Road) -> HandedIn:
     """What was handed in; after an interruption, what the workspace holds is handed in now."""
-    if (road.folder / "submission.json").exists():
+    if road.desk.submissions:
         return road.submission()
     return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted"))
 

@@ -150,8 +150,8 @@ def submit(lean_finished: Attempted, agents_folder: Path, monkeypatch: pytest.Mo
             ),
             tell=lambda text: None,
         )
-        shutil.copytree(lean_finished[0].folder / "private", road.folder / "private", dirs_exist_ok=True)
         hand_in(road, work(road, {"files": files}))
+        shutil.copytree(lean_finished[0].private, road.private, dirs_exist_ok=True)
         rerun(road)
         return road, score(road)
 

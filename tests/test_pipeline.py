@@ -41,7 +41,7 @@ def leaf(result: Score, name: str) -> ClaimScore:
 
 def records_of(road: Any) -> dict[str, RunRecord]:
     """The records of a road's submission by label, faults of ours among them."""
-    units = [unit for unit in units_of(road, read(road.folder / "rerun.json", Rerun)) if unit.author == "submission"]
+    units = [unit for unit in units_of(road, read(road.records / "rerun.json", Rerun)) if unit.author == "submission"]
     found = known_records(units, road.store)
     return {unit.label: found[unit.key] for unit in units}
 
@@ -77,11 +77,13 @@ def test_the_reference_passes_on_every_kind_of_claim(finished: Attempted) -> Non
 
 def test_what_an_attempt_leaves(finished: Attempted) -> None:
     road, _ = finished
-    assert {path.name for path in road.folder.iterdir()} >= {
-        "attempt.json", "submission.json", "rerun.json", "measurements.json", "score.json", "ledger.jsonl", "private", "workspace",
+    assert {path.name for path in road.folder.iterdir()} >= {"attempt.json", "ledger.jsonl", "submissions", "workspace"}
+    assert road.records == road.folder / "submissions" / "001"
+    assert {path.name for path in road.records.iterdir()} >= {
+        "submission.bundle", "submission.json", "rerun.json", "measurements.json", "score.json", "private",
     }  # fmt: skip
     kinds = [json.loads(line)["kind"] for line in (road.folder / "ledger.jsonl").read_text().splitlines()]
-    assert kinds[:4] == ["started", "submitted", "rerun", "scored"]
+    assert kinds[:7] == ["started", "resumed", "committed", "paused", "submitted", "rerun", "scored"]
     for name in ("", "private"):
         assert (road.folder / name).stat().st_mode & 0o077 == 0
     plan = json.loads((road.folder / "private/plan.json").read_text())
@@ -93,7 +95,7 @@ def test_what_an_attempt_leaves(finished: Attempted) -> None:
 
 def test_a_run_leaves_log_outputs_and_record(finished: Attempted) -> None:
     road, _ = finished
-    units = units_of(road, read(road.folder / "rerun.json", Rerun))
+    units = units_of(road, read(road.records / "rerun.json", Rerun))
     for unit in units:
         folder = road.store.run(unit.key)
         assert {path.name for path in folder.iterdir()} == {"run.json", "log.txt", "outputs"}
@@ -116,7 +118,7 @@ def test_nothing_is_computed_twice(finished: Attempted) -> None:
 
 def test_a_score_reads_back_as_it_was(finished: Attempted) -> None:
     road, result = finished
-    assert read(road.folder / "score.json", Score) == result
+    assert read(road.records / "score.json", Score) == result
 
 
 def test_the_first_seeds_are_the_same_whatever_the_number_of_slots(
@@ -124,7 +126,7 @@ def test_the_first_seeds_are_the_same_whatever_the_number_of_slots(
 ) -> None:
     road, result = attempted(home / "papers" / "lean", home / "all", slots="all")
     assert result.slots == 3
-    assert len(read(road.folder / "rerun.json", Rerun).looks) == 1
+    assert len(read(road.records / "rerun.json", Rerun).looks) == 1
 
 
 def test_starter_and_mutation_earn_what_they_deserve(
@@ -212,7 +214,7 @@ def test_a_bad_submission_loses_what_it_spoils_and_nothing_else(submit: Submit, 
     for kept in ("number_reference", "exact_published", "exact_reference"):
         assert leaf(result, kept).score == pytest.approx(1.0, abs=0.3)
     assert "the core leaf number_published is missing" in result.reasons
-    assert read(road.folder / "score.json", Score) == result
+    assert read(road.records / "score.json", Score) == result
 
 
 def test_a_link_in_a_submission_is_refused_and_the_attempt_is_kept(submit: Submit, lean_finished: Attempted) -> None:
@@ -344,7 +346,7 @@ def test_no_curve_can_end_the_scoring(home: Path, finished: Attempted, name: str
     road, _ = finished
     source = (road.paper.folder / "metrics.py").read_text()
     harm = f"    if abs(outputs['report']['mean'] - said()) > 1e-12:\n        return {CURVES[name]}\n"
-    units = units_of(road, read(road.folder / "rerun.json", Rerun))
+    units = units_of(road, read(road.records / "rerun.json", Rerun))
     records = known_records(units, road.store)
     folder = write_paper(
         home / "curves" / name.replace(" ", "_") / "tiny",
@@ -466,7 +468,7 @@ def test_infinities_travel_through_the_records(submit: Submit) -> None:
     measured = leaf(result, "number_published").measured
     assert measured is not None
     assert math.isinf(measured)
-    assert read(road.folder / "score.json", Score) == result
+    assert read(road.records / "score.json", Score) == result
     assert '"Infinity"' in result.model_dump_json()
 
 

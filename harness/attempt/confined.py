@@ -49,7 +49,9 @@ export GIT_DIR="${TMPDIR:-/tmp}/repository"
 sub=refs/heads/sub
 cp -r "$2" "$GIT_DIR" || exit
 git -c core.hooksPath=/dev/null -c fetch.fsckObjects=true -c fetch.unpackLimit=1 \\
-    fetch -q --no-tags --no-recurse-submodules "$3" HEAD:$sub || exit
+    fetch -q --no-tags --no-recurse-submodules "$3" HEAD:refs/heads/head || exit
+[ "$8" != HEAD ] || set -- "$1" "$2" "$3" "$4" "$5" "$6" "$7" refs/heads/head
+git merge-base --is-ancestor "$8" refs/heads/head && git update-ref $sub "$(git rev-parse "$8")" || exit
 git rev-parse --verify "$sub^{commit}" >"$1/head" || exit
 git rev-parse --verify "$sub^{tree}" >>"$1/head" || exit
 git rev-list --timestamp --parents --topo-order --reverse --max-count="$5" $sub "^$4" >"$1/history" || exit
@@ -58,7 +60,8 @@ git ls-tree -r --full-tree $sub | head -n "$6" | cut -f1 | cut -d' ' -f3 | sort 
     git cat-file --batch | head -c "$7" >"$1/blobs"
 """
 """Fetches a bundle; words: a bare repository at the start commit, the bundle, the start commit, and how many
-commits, files and bytes of content to report at most. Leaves what ACCOUNT names."""
+commits, files and bytes of content to report at most, and the commit (HEAD: the bundle's head). Leaves what ACCOUNT
+names."""
 
 ACCOUNT = ("head", "history", "listing", "blobs")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,12 +16,17 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from harness.attempt import clock
+from harness.attempt.clock import Moment
 from harness.errors import RecordError
 
+FILE = "ledger.jsonl"
+"""In the attempt's folder."""
 Kind = Literal[
     "started",
     "paused",
     "resumed",
+    "noted",
     "executed",
     "committed",
     "submitted",
@@ -30,6 +35,7 @@ Kind = Literal[
     "rerun",
     "scored",
     "disputed",
+    "answered",
     "rescored",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -53,11 +59,22 @@ class Event(BaseModel):
     """Its place in the ledger, from 0."""
     time: Annotated[str, AfterValidator(_utc)]
     """ISO 8601, in UTC."""
+    boot: str = Field(max_length=64)
+    """Which start of the machine the next two count from."""
+    awake: float = Field(ge=0, allow_inf_nan=False)
+    """Seconds since then that it was awake."""
+    up: float = Field(ge=0, allow_inf_nan=False)
+    """Seconds since then."""
     kind: Kind
     data: dict[str, JsonValue] = {}
     """What belongs to the kind: a reason, a commit, a usage."""
     previous: str = Field(pattern="^[0-9a-f]{64}$")
     """SHA-256 of the line before, without its end."""
+
+    @property
+    def moment(self) -> Moment:
+        """When it happened."""
+        return Moment(time=self.time, boot=self.boot, awake=self.awake, up=self.up)
 
     @property
     def line(self) -> bytes:
@@ -70,14 +87,14 @@ class Event(BaseModel):
         return _digest(self.line)
 
 
-def append(path: Path, kind: Kind, data: Mapping[str, Any], *, now: str) -> Event:
+def append(path: Path, kind: Kind, data: Mapping[str, Any], *, at: Moment | None = None) -> Event:
     """Add an event, and return once it is on the disk; several processes may do so at once.
 
     Args:
         path: The ledger; it is made where it is missing, in a folder that exists.
         kind: What happened.
         data: JSON values that belong to it.
-        now: ISO 8601, in UTC.
+        at: When it happened, if not now.
 
     Raises:
         RecordError: The last line is damaged, or the event cannot be written as JSON.
@@ -85,7 +102,7 @@ def append(path: Path, kind: Kind, data: Mapping[str, Any], *, now: str) -> Even
     with _locked(path) as descriptor:
         size = _set_torn_aside(descriptor, path)
         last = _last(descriptor, size, path)
-        event = _event(path, number=last.number + 1 if last else 0, time=now, kind=kind, data=dict(data), after=last)
+        event = _event(path, kind, dict(data), at=at or clock.now(), after=last)
         _write(descriptor, event.line + b"\n")
         if last is None:
             _sync_folder(path.parent)
@@ -102,7 +119,9 @@ def read(path: Path) -> tuple[Event, ...]:
         RecordError: A line is damaged, missing or out of place.
     """
     if not path.exists():
-        raise RecordError("there is no ledger here", where=path, remedy="an attempt begins with `reproof attempt`")
+        raise RecordError(
+            "there is no ledger here", where=path, remedy="an attempt begins with `reproof start` or `reproof attempt`"
+        )
     with _locked(path) as descriptor:
         size = _set_torn_aside(descriptor, path)
         lines = _pread(descriptor, size, 0).split(b"\n")[:-1]
@@ -117,10 +136,30 @@ def read(path: Path) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def _event(path: Path, *, number: int, time: str, kind: Kind, data: dict[str, Any], after: Event | None) -> Event:
-    previous = after.digest if after else NOTHING
+def anchored(path: Path, events: Iterable[Event], anchors: Mapping[int, str]) -> None:
+    """Hold a ledger against digests that were noted elsewhere, by the event's number.
+
+    Raises:
+        RecordError: A line is not the one that was noted, or is gone.
+    """
+    found = {event.number: event.digest for event in events}
+    for number, digest in anchors.items():
+        if found.get(number) != digest:
+            raise _damaged(path, number + 1, "its digest is not the one that was noted when it was written")
+
+
+def _event(path: Path, kind: Kind, data: dict[str, Any], *, at: Moment, after: Event | None) -> Event:
     try:
-        event = Event(number=number, time=time, kind=kind, data=data, previous=previous)
+        event = Event(
+            number=after.number + 1 if after else 0,
+            time=at.time,
+            boot=at.boot,
+            awake=at.awake,
+            up=at.up,
+            kind=kind,
+            data=data,
+            previous=after.digest if after else NOTHING,
+        )
         # What does not come back the same (NaN, for one) would break the chain for everybody later.
         if Event.model_validate_json(event.line) != event:
             raise ValueError("not every value of it is JSON")

@@ -9,44 +9,40 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import harness
-from harness.cleanroom.sandbox import Sandbox, Usage
+from harness.attempt.work import Bench
 from harness.errors import PaperError, unknown
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
-from harness.paper.schema import Budget
 
-WORKSPACE = "/reproof/work"
-"""Where a workspace lies inside the clean room; no environment of this machine is likely to lie beneath it."""
 AGENTS_PATH = "REPROOF_AGENTS_PATH"
 """Environment variable: further folders of adapters, separated as PATH is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What a participant gets: the paper's task in a workspace of their own, and what they may spend."""
+    """What a participant gets: the paper's task in a workspace of their own, and a bench that meters their work."""
 
     paper: Paper
-    workspace: Path
-    brief: Path
+    bench: Bench
+    """Runs commands in the clean room, over the workspace, at the attempt's expense."""
     name: str
-    budget: Budget
-    deadline: float
-    """Seconds since 1970."""
-    sandbox: Sandbox
     options: Mapping[str, Any]
     """What the configuration says to this adapter."""
     tell: Callable[[str], None]
     """Show a line of progress."""
 
+    @property
+    def workspace(self) -> Path:
+        """The participant's repository."""
+        return self.bench.desk.workspace
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a participant's work ended; the work itself stands in the workspace."""
+    """How a participant's work ended; the work itself stands in the workspace, what it cost in the ledger."""
 
     note: str
     """A sentence for the record."""
-    usage: Usage | None = None
-    """What was metered; None where nothing ran."""
     ended: str = "done"
     """`done`, `failed`, or the limit that ended it."""
 

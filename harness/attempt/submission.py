@@ -24,15 +24,16 @@ from harness.attempt.confined import (
     run_git,
 )
 from harness.attempt.contents import AGAIN, not_descended, read_blobs, read_files, read_history, read_listing
-from harness.attempt.plumbing import Files, Objects, lay_repository, snapshot, write_files
-from harness.attempt.task import start_files, start_objects
+from harness.attempt.plumbing import File, Files, Objects, lay_repository, snapshot, write_files
+from harness.attempt.task import commit_of
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
-from harness.paper.load import Paper
 
 UNCOMMITTED = "uncommitted work at the deadline"
 """Message of the commit made of what was left uncommitted."""
 _MIB = 2**20
+HEAD = "HEAD"
+"""Stands for the commit that a bundle was made for."""
 _MAGIC = b"# v2 git bundle\n"
 _HEADER = 128
 """More bytes than Git writes about one file beside its content."""
@@ -173,9 +174,10 @@ def intake(
     bundle: Path | EmptySubmission,
     base: str,
     *,
-    paper: Paper,
+    start: Files,
     store: Path,
     sandbox: Sandbox,
+    commit: str = HEAD,
     limits: IntakeLimits = DEFAULT_LIMITS,
 ) -> Submission:
     """Take a submission in: check it and lay its files out in `store/trees/<tree>/`.
@@ -183,34 +185,53 @@ def intake(
     Args:
         bundle: What `bundle` returned, or a file that came from elsewhere.
         base: The start commit's hash that the attempt began with.
-        paper: The paper, from whose files the start commit is made again.
+        start: The files of the start commit, from which it is made again.
         store: A folder of the harness; a tree that is there already is used again.
         sandbox: Where Git meets the bundle.
+        commit: Which commit of the bundle's history; its head unless said.
         limits: What the submission may hold.
 
     Raises:
         SubmissionError: It is refused; the message says why, and names the path at fault.
-        PaperError: The paper's files no longer give this start commit.
+        PaperError: These files do not give this start commit.
         RecordError: The tree in the store is damaged.
     """
-    start, objects = start_objects(paper)
-    if start != base:
+    name, objects = commit_of(start)
+    if name != base:
         raise PaperError(
-            "the attempt began from another start commit than this paper's",
-            where=paper.folder,
+            "the attempt began from another start commit than these files'",
+            where=store,
             expected=base,
-            got=start,
-            remedy="take it in with the version of the paper that it began with",
+            got=name,
+            remedy="take it in with the version of Reproof that it began with",
         )
-    if isinstance(bundle, EmptySubmission):
-        return _stored(start_files(paper), store, commit=base, history=())
+    if isinstance(bundle, EmptySubmission) or commit == base:
+        return _stored(start, store, commit=base, history=())
     _check_bundle(bundle, limits)
-    account = _unpack(bundle, base, objects, sandbox=sandbox, limits=limits)
+    account = _unpack(bundle, base, objects, commit=commit, sandbox=sandbox, limits=limits)
     listing = read_listing(account.listing, files=limits.files, total=limits.total, where=bundle)
     commits = read_history(account.history, head=account.commit, base=base, most=limits.commits, where=bundle)
     files = read_files(listing, dict(read_blobs(account.blobs)), tree=account.tree, where=bundle)
     history = tuple((commit.name, commit.time) for commit in commits)
     return _stored(files, store, commit=account.commit, history=history)
+
+
+def kept_files(tree: str, store: Path) -> Files:
+    """The files of a tree that `keep_tree` has laid out, proved to be that tree's.
+
+    Raises:
+        RecordError: They are damaged or gone.
+    """
+    folder = store / "trees" / tree
+    paths = sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    files = {
+        path.relative_to(folder).as_posix(): File(path.read_bytes(), bool(path.lstat().st_mode & stat.S_IXUSR))
+        for path in paths
+        if stat.S_ISREG(path.lstat().st_mode)
+    }
+    if len(files) != len(paths) or snapshot(files)[0] != tree:
+        raise _damaged(folder)
+    return files
 
 
 def keep_tree(files: Files, store: Path) -> str:
@@ -231,12 +252,16 @@ def keep_tree(files: Files, store: Path) -> str:
         with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
             _lay_out(Path(scratch, tree), folder, files)
     if not _intact(folder, files):
-        raise RecordError(
-            "the stored files are not those of the tree",
-            where=folder,
-            remedy="remove this folder, and what needs it will make it again",
-        )
+        raise _damaged(folder)
     return tree
+
+
+def _damaged(folder: Path) -> RecordError:
+    return RecordError(
+        "the stored files are not those of the tree",
+        where=folder,
+        remedy="remove this folder, and what needs it will make it again; or restore it from a copy",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +275,9 @@ class _Account:
     blobs: bytes
 
 
-def _unpack(bundle: Path, base: str, objects: Objects, *, sandbox: Sandbox, limits: IntakeLimits) -> _Account:
+def _unpack(
+    bundle: Path, base: str, objects: Objects, *, commit: str, sandbox: Sandbox, limits: IntakeLimits
+) -> _Account:
     """Fetch a bundle in the sandbox, into a repository that holds nothing but the start commit."""
     most = (limits.commits + 1, limits.files + 1, limits.total + _HEADER * limits.files)
     with tempfile.TemporaryDirectory(prefix="reproof-intake-") as scratch:
@@ -259,7 +286,7 @@ def _unpack(bundle: Path, base: str, objects: Objects, *, sandbox: Sandbox, limi
         out.mkdir()
         shown = {"/in/repository": repository, f"/in/{BUNDLE_FILE}": bundle.resolve()}
         mounts = tuple(Mount(source=source, target=target) for target, source in shown.items())
-        words = (*shown, base, *map(str, most))
+        words = (*shown, base, *map(str, most), commit)
         done = run_git(sandbox, UNPACK, *words, mounts=mounts, files=ACCOUNT, into=out, limits=work)
         if done.exit != 0:
             raise refusal(done, "the submission cannot be taken in", where=bundle, limits=work)

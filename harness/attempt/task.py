@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.attempt.plumbing import File, Objects, Signature, commit, name_of, snapshot
+from harness.attempt.plumbing import File, Files, Objects, Signature, commit, name_of, snapshot
 from harness.errors import PaperError
 from harness.paper.load import Paper
 from harness.paper.mutations import REFERENCE, Mutation
@@ -44,7 +44,12 @@ def start_files(paper: Paper) -> dict[str, File]:
 
 def start_objects(paper: Paper) -> tuple[str, Objects]:
     """The start commit's hash and all its objects, computed without a repository."""
-    tree, objects = snapshot(start_files(paper))
+    return commit_of(start_files(paper))
+
+
+def commit_of(files: Files) -> tuple[str, Objects]:
+    """The hash and the objects of the commit that holds some files and has no parents."""
+    tree, objects = snapshot(files)
     framed = commit(tree, _MESSAGE, by=_AUTHOR)
     return name_of(framed), objects | {name_of(framed): framed}
 

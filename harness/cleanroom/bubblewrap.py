@@ -59,8 +59,14 @@ class Bubblewrap:
 
     def run(self, job: Job, cancel: threading.Event | None = None) -> Completed:
         """Run one job (see `Sandbox.run`)."""
-        binary, program, _ = self._prepared()
-        return self._run(job, cancel, binary=binary, program=program)
+        try:
+            return self._run(job, cancel, binary=find_binary(), program=self._program())
+        except HarnessFault:
+            self._prepared()  # a machine that cannot give a clean room is told from a job that went wrong
+            raise
+
+    def _program(self) -> bytes | None:
+        return None if "seccomp" in self._waive else seccomp.program()
 
     def _prepared(self) -> tuple[Path, bytes | None, Isolation]:
         with self._lock:
@@ -70,7 +76,7 @@ class Bubblewrap:
 
     def _prepare(self) -> tuple[Path, bytes | None, Isolation]:
         binary = find_binary()
-        program = None if "seccomp" in self._waive else seccomp.program()
+        program = self._program()
         exact = self._has_cgroup()
         version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
         used = [name for name in self._settings.waive if name in ISOLATION or (name == METERING and not exact)]
@@ -103,7 +109,7 @@ class Bubblewrap:
             stack.callback(meter.close)
             receiver = Receiver(job.collect, limit=job.limits.disk)
             stack.callback(receiver.close)
-            log = CappedLog()
+            log = CappedLog(listener=job.listener.output)
             began = time.monotonic()
             child, log_end, files_end = _start(job, meter, words=words, binary=binary, program=program)
             meter.adopt(child.pid)
@@ -115,6 +121,7 @@ class Bubblewrap:
                 quotas=_quotas(job, meter),
                 cancel=cancel,
                 began=began,
+                listener=job.listener,
             )
             stack.callback(watch.close)
             ending = watch.until_dead()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import deque
+from collections.abc import Callable
 
 HEAD = 64 * 1024
 TAIL = 192 * 1024
@@ -12,8 +13,9 @@ TAIL = 192 * 1024
 class CappedLog:
     """Bytes of which only the first HEAD and the last TAIL are kept."""
 
-    def __init__(self, *, head: int = HEAD, tail: int = TAIL) -> None:
-        """Start empty; `head` and `tail` are bytes."""
+    def __init__(self, *, head: int = HEAD, tail: int = TAIL, listener: Callable[[bytes], None] | None = None) -> None:
+        """Start empty; `head` and `tail` are bytes, `listener` gets everything as it comes."""
+        self._listener = listener
         self._head_room, self._tail_room = head, tail
         self._head = bytearray()
         self._tail: deque[bytes] = deque()
@@ -22,6 +24,8 @@ class CappedLog:
 
     def feed(self, data: bytes) -> bool:
         """Add what was read, in constant memory; True, since it always wants more."""
+        if self._listener is not None:
+            self._listener(data)
         room = self._head_room - len(self._head)
         if room > 0:
             self._head += data[:room]

@@ -56,7 +56,7 @@ class Process:
             meter = _meter(job, mark)
             stack.callback(meter.close)
             receiver = Receiver(None, limit=0)
-            log = CappedLog()
+            log = CappedLog(listener=job.listener.output)
             began = time.monotonic()
             child, log_end, sign_end = _start(job, meter, real=real, mark=mark)
             meter.adopt(child.pid)
@@ -68,6 +68,7 @@ class Process:
                 quotas=real.quotas(meter),
                 cancel=cancel,
                 began=began,
+                listener=job.listener,
             )
             stack.callback(watch.close)
             ending = watch.until_dead()

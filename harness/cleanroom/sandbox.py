@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -88,6 +88,32 @@ class Collect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a job used, read from outside of it."""
+
+    cpu: float
+    """CPU seconds of the whole tree."""
+    wall: float
+    """Seconds."""
+    memory: int
+    """Peak bytes of the whole tree."""
+    processes: int | None
+    """Most processes and threads alive at once, where the kernel counts them."""
+    exact: bool
+    """True: counted by the kernel in a cgroup. False: estimated from /proc."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Who hears of a job while it runs, on the thread that watches it; neither may take long."""
+
+    output: Callable[[bytes], None] | None = None
+    """Gets what the job writes, as it arrives and as raw as it is."""
+    usage: Callable[[Usage], None] | None = None
+    """Gets the usage so far, up to some twenty times a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One command to be run in the clean room."""
 
@@ -102,6 +128,7 @@ class Job:
     collect: Collect | None = None
     hidden: tuple[Path, ...] = ()
     """Host paths that must not be readable inside, even where a mount would show them."""
+    listener: Listener = Listener()
 
     def __post_init__(self) -> None:
         """Refuse an empty command."""
@@ -114,22 +141,6 @@ class Job:
         if self.cwd is not None:
             return self.cwd
         return "/work" if any(mount.target == "/work" for mount in self.mounts) else "/tmp"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a job used, read from outside of it."""
-
-    cpu: float
-    """CPU seconds of the whole tree."""
-    wall: float
-    """Seconds."""
-    memory: int
-    """Peak bytes of the whole tree."""
-    processes: int | None
-    """Most processes and threads alive at once, where the kernel counts them."""
-    exact: bool
-    """True: counted by the kernel in a cgroup. False: estimated from /proc."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

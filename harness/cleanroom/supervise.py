@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.cleanroom.meter import Meter, Reading
 from harness.cleanroom.quota import TreeQuota
-from harness.cleanroom.sandbox import KilledBy, Limits, Usage
+from harness.cleanroom.sandbox import KilledBy, Limits, Listener, Usage
 from harness.errors import HarnessFault
 
 _SHORTEST, _LONGEST = 0.005, 0.05
@@ -45,6 +45,7 @@ class Watch:
         quotas: Sequence[TreeQuota],
         cancel: threading.Event | None,
         began: float,
+        listener: Listener,
     ) -> None:
         """Keep the parts.
 
@@ -56,10 +57,12 @@ class Watch:
             quotas: of writable folders.
             cancel: set by another thread to end the job.
             began: `time.monotonic()` at the start.
+            listener: who hears of the usage.
         """
         self._child, self._meter, self._limits = child, meter, limits
         self._pipes = dict(pipes)
         self._quotas, self._cancel, self._began = quotas, cancel, began
+        self._listener = listener
         self._dead = False
         self._poll = select.poll()
         for handle in self._pipes:
@@ -87,13 +90,7 @@ class Watch:
         return Ending(
             status=status,
             killed_by=killed_by,
-            usage=Usage(
-                cpu=reading.cpu,
-                wall=wall,
-                memory=reading.memory,
-                processes=reading.processes,
-                exact=self._meter.exact,
-            ),
+            usage=self._usage(reading, wall),
             limits_hit=("processes",) if reading.forks_refused else (),
         )
 
@@ -119,11 +116,23 @@ class Watch:
             now = time.monotonic()
             if now < look:
                 continue
-            breach = self._breach(self._meter.read(), wall=now - self._began)
+            reading, wall = self._meter.read(), now - self._began
+            if self._listener.usage is not None:
+                self._listener.usage(self._usage(reading, wall))
+            breach = self._breach(reading, wall=wall)
             if breach is not None:
                 return breach
             pause = min(pause * 1.25, _LONGEST)
             look = now + pause
+
+    def _usage(self, reading: Reading, wall: float) -> Usage:
+        return Usage(
+            cpu=reading.cpu,
+            wall=wall,
+            memory=reading.memory,
+            processes=reading.processes,
+            exact=self._meter.exact,
+        )
 
     def _breach(self, reading: Reading, *, wall: float, final: bool = False) -> KilledBy | None:
         if reading.starved:

@@ -195,6 +195,8 @@ class Budget(Entry):
     wall: Seconds
     cpu: Seconds
     disk: Bytes = 2**30
+    env_steps: int | None = Field(default=None, ge=1)
+    """Steps of environments; None: not limited."""
 
 
 class PaperSpec(Entry):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypedDict
 
-from harness.attempt.attempt import Attempt
+from harness.attempt.desk import Desk
+from harness.errors import RecordError
 from harness.pipeline import Road
 from harness.record.store import Store, read
 from harness.record.tracking import NO_MIRROR, ui_command
@@ -19,6 +20,7 @@ class Row(TypedDict):
     paper: str
     participant: str
     kind: str
+    condition: str
     verdict: str | None
     score: float | None
 
@@ -30,7 +32,18 @@ def kept_score(name: str, results: Path) -> Score:
         UsageError: There is no such attempt.
         RecordError: It was not scored yet.
     """
-    return read(Store(results.resolve()).known_attempt(name) / "score.json", Score)
+    score = _score_of(Desk(folder=Store(results.resolve()).known_attempt(name)))
+    if score is None:
+        raise RecordError(
+            "this attempt was not scored yet", where=name, remedy=f"`reproof rerun {name}` reruns it and scores it"
+        )
+    return score
+
+
+def _score_of(desk: Desk) -> Score | None:
+    """The score of the latest submission; None if there is none yet."""
+    path = desk.submissions[-1] / "score.json" if desk.submissions else None
+    return read(path, Score) if path is not None and path.exists() else None
 
 
 def list_attempts(results: Path) -> list[Row]:
@@ -40,14 +53,14 @@ def list_attempts(results: Path) -> list[Row]:
 
 
 def _row(store: Store, name: str) -> Row:
-    attempt = read(store.attempt(name) / "attempt.json", Attempt)
-    path = store.attempt(name) / "score.json"
-    score = read(path, Score) if path.exists() else None
+    desk = Desk(folder=store.attempt(name))
+    attempt, score = desk.attempt, _score_of(desk)
     return Row(
         attempt=name,
         paper=attempt.paper,
         participant=attempt.participant.name,
         kind=attempt.participant.kind,
+        condition=attempt.condition,
         verdict=score.verdict if score else None,
         score=score.score.value if score else None,
     )

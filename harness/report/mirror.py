@@ -34,9 +34,9 @@ def track(road: Road, *, uri: str | None = None) -> int:
     uri = uri or road.attempt.tracking_uri
     if uri == NO_MIRROR:
         return 0
-    score = read(road.folder / "score.json", Score)
-    measured = read(road.folder / "measurements.json", Measurements).measurements
-    done = read(road.folder / "rerun.json", Rerun)
+    score = read(road.records / "score.json", Score)
+    measured = read(road.records / "measurements.json", Measurements).measurements
+    done = read(road.records / "rerun.json", Rerun)
     units = _once(units_of(road, done))
     records = known_records(units, road.store, done.faults)
     children = (_child(road.store, unit, records[unit.key], measured, score) for unit in units)
@@ -73,7 +73,7 @@ def _parent(road: Road, score: Score) -> Entry:
             "reproof.slots": str(score.slots),
         },
         metrics=tuple((name, value, 0) for name, value in metrics.items()),
-        artifacts=(road.folder / "score.json", road.folder / "measurements.json"),
+        artifacts=(road.records / "score.json", road.records / "measurements.json"),
     )
 
 

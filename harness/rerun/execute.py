@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.attempt.participant import WORKSPACE
+from harness.attempt.work import WORKSPACE
 from harness.cleanroom.sandbox import Collect, Completed, Job, Limits, Mount, Sandbox
 from harness.errors import HarnessFault
 from harness.paper.claims import Scalar

@@ -92,7 +92,9 @@ class Score(Record):
     paper: str
     paper_version: str
     participant: dict[str, str]
-    """`kind` and `name`."""
+    """`kind` and `name`; where an attempt was handed over, the names of all who worked on it."""
+    condition: str
+    """human, human + assistant, agent, or harness where we ourselves tried the paper."""
     commit: str
     verdict: Outcome
     reasons: list[str]

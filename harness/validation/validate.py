@@ -176,12 +176,11 @@ class _Trial:
             slots="all" if slots == "all" else "curtailed",
         )
         road = hand_out(settings, tell=lambda text: None, progress=self._progress)
-        own = road.folder / "private"
-        if self._plan is None:
-            self._plan = own
-        else:
-            shutil.copytree(self._plan, private_folder(own), dirs_exist_ok=True)
         hand_in(road, work(road, {}))
+        if self._plan is None:
+            self._plan = road.private
+        else:
+            shutil.copytree(self._plan, private_folder(road.private), dirs_exist_ok=True)
         rerun(road)
         result = score(road)
         self._tell(f"{name}: {result.verdict}, score {result.score.value:.3f} on {result.slots} slots")
@@ -220,7 +219,7 @@ def _caught(mutation: Mutation, road: Road, result: Score) -> Caught:
 
 def _unfinished(road: Road) -> list[str]:
     """Runs of the submission that did not complete: a crash is not a catch."""
-    done = read(road.folder / "rerun.json", RerunRecord)
+    done = read(road.records / "rerun.json", RerunRecord)
     units = [unit for unit in units_of(road, done) if unit.author == "submission"]
     records = known_records(units, road.store, done.faults)
     return [f"{unit.label} {records[unit.key].status}" for unit in units if not records[unit.key].usable]

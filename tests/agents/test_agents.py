@@ -11,24 +11,20 @@ from typing import Any
 import pytest
 
 from harness.attempt.participant import Assignment, Outcome, find_agents, open_agent
-from harness.attempt.workspace import create_workspace
-from harness.cleanroom.backends import open_sandbox
+from harness.config import BudgetSettings, Settings
 from harness.errors import ConfigError, PaperError, UsageError
 from harness.paper.load import Paper
+from harness.pipeline import hand_out
 
 Assign = Callable[..., Assignment]
 
 
 @pytest.fixture
-def assign(tiny: Paper, tmp_path: Path) -> Assign:
+def assign(tiny: Paper, tmp_path: Path, settings: Callable[..., Settings]) -> Assign:
     def make(name: str = "someone", *, wall: float = 60.0, **options: Any) -> Assignment:
-        workspace = tmp_path / "workspace"
-        create_workspace(tiny, workspace)
-        budget = tiny.spec.budgets["standard"]
-        return Assignment(
-            paper=tiny, workspace=workspace, brief=workspace / "BRIEF.md", name=name, budget=budget, deadline=time.time() + wall,
-            sandbox=open_sandbox(), options=options, tell=lambda text: None,
-        )  # fmt: skip
+        chosen = settings(tiny.folder, tmp_path / "results", "starter", workspace=tmp_path / "workspace")
+        road = hand_out(chosen.model_copy(update={"budget": BudgetSettings(name="standard", wall=wall)}), tell=len)
+        return Assignment(paper=tiny, bench=road.bench, name=name, options=options, tell=lambda text: None)
 
     return make
 
@@ -69,10 +65,12 @@ def test_a_command_is_told_brief_workspace_and_deadline(assign: Assign) -> None:
     outcome = did(one)
     assert outcome.ended == "done"
     assert "# A tiny paper" in outcome.note
-    assert f"{one.deadline:.0f}" in outcome.note
+    told = next(int(line) for line in outcome.note.splitlines() if line.isdigit())
+    assert 50 < told - time.time() <= 60
     assert "given" in outcome.note
     assert (one.workspace / "reproduction/note.txt").read_text() == "done\n"
-    assert outcome.usage is not None
+    assert one.bench.desk.account().used("cpu") > 0
+    assert [event.kind for event in one.bench.desk.events()] == ["started", "executed"]
 
 
 def test_a_command_sees_nothing_private(assign: Assign, tiny: Paper) -> None:

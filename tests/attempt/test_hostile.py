@@ -16,6 +16,7 @@ from harness.attempt.submission import (
     commit_uncommitted,
     intake,
 )
+from harness.attempt.task import start_files
 from harness.cleanroom.sandbox import Sandbox
 from harness.errors import SubmissionError
 from harness.paper.load import Paper
@@ -109,7 +110,7 @@ def hostile(workspace: Path, git: Git, canary: Path, tmp_path: Path) -> Path:
 def _submit(workspace: Path, base: str, paper: Paper, sandbox: Sandbox, tmp_path: Path) -> Submission:
     made = bundle(workspace, base, sandbox=sandbox, into=tmp_path)
     assert not isinstance(made, EmptySubmission)
-    return intake(made, base, paper=paper, store=tmp_path / "store", sandbox=sandbox)
+    return intake(made, base, start=start_files(paper), store=tmp_path / "store", sandbox=sandbox)
 
 
 @pytest.mark.parametrize("command", ["status", "add -A", "diff HEAD~1", "stash", "checkout -f HEAD~1"])
@@ -173,7 +174,7 @@ def test_objects_of_another_repository_stay_there(
     pack = (tmp_path / f"pack-{name}.pack").read_bytes()
     (tmp_path / "b").write_bytes(f"# v2 git bundle\n-{base}\n{head} HEAD\n\n".encode() + pack)
     with pytest.raises(SubmissionError, match="cannot be taken in"):
-        intake(tmp_path / "b", base, paper=paper, store=tmp_path / "store", sandbox=sandbox)
+        intake(tmp_path / "b", base, start=start_files(paper), store=tmp_path / "store", sandbox=sandbox)
 
 
 def test_replaced_objects_have_no_effect(
@@ -191,7 +192,7 @@ def test_replaced_objects_have_no_effect(
     assert (taken.folder / "a.py").read_text() == "real\n"
     # Nor where the bundle brings the replacement with it.
     git("bundle", "create", "-q", str(tmp_path / "b"), "HEAD", f"refs/replace/{blob}", f"^{base}")
-    again = intake(tmp_path / "b", base, paper=paper, store=tmp_path / "again", sandbox=sandbox)
+    again = intake(tmp_path / "b", base, start=start_files(paper), store=tmp_path / "again", sandbox=sandbox)
     assert (again.folder / "a.py").read_text() == "real\n"
 
 

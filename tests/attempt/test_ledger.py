@@ -6,18 +6,25 @@ from typing import Any
 
 import pytest
 
+from harness.attempt.clock import Moment
 from harness.attempt.ledger import KINDS, NOTHING, append, read
 from harness.errors import RecordError
 
-NOW = "2026-01-31T12:00:00Z"
+
+
+def moment(time: str, awake: float = 5.0) -> Moment:
+    return Moment(time=time, boot="b", awake=awake, up=awake)
+
+
+NOW = moment("2026-01-31T12:00:00Z")
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
     path = tmp_path / "ledger.jsonl"
-    append(path, "started", {"commit": "a" * 40}, now=NOW)
-    append(path, "paused", {"reason": "Mittagessen, \u202e tea"}, now="2026-01-31T13:00:00+00:00")
-    append(path, "resumed", {}, now="2026-01-31T14:00:00.5Z")
+    append(path, "started", {"commit": "a" * 40}, at=NOW)
+    append(path, "paused", {"reason": "Mittagessen, \u202e tea"}, at=moment("2026-01-31T13:00:00+00:00"))
+    append(path, "resumed", {}, at=moment("2026-01-31T14:00:00.5Z"))
     return path
 
 
@@ -30,7 +37,7 @@ def test_events_come_back_chained(ledger: Path) -> None:
 
 
 def test_kinds_are_those_of_the_design() -> None:
-    assert len(KINDS) == 12
+    assert len(KINDS) == 14
     assert {"started", "handed over", "rescored"} < set(KINDS)
 
 
@@ -62,7 +69,7 @@ def test_a_foreign_line_is_found(ledger: Path, text: bytes) -> None:
     with pytest.raises(RecordError, match=r"ledger\.jsonl:4: line 4"):
         read(ledger)
     with pytest.raises(RecordError, match="last line is damaged"):
-        append(ledger, "submitted", {}, now=NOW)
+        append(ledger, "submitted", {}, at=NOW)
     assert len(ledger.read_bytes().splitlines()) == 4
 
 
@@ -72,7 +79,7 @@ def test_a_torn_line_is_set_aside(ledger: Path, torn: bytes, first: str) -> None
     ledger.write_bytes(ledger.read_bytes() + torn)
     if first == "read":
         assert len(read(ledger)) == 3
-    append(ledger, "submitted", {}, now=NOW)
+    append(ledger, "submitted", {}, at=NOW)
     assert [event.kind for event in read(ledger)] == ["started", "paused", "resumed", "submitted"]
     [aside] = ledger.parent.glob("ledger.jsonl.torn-*")
     assert aside.read_bytes() == torn
@@ -81,7 +88,7 @@ def test_a_torn_line_is_set_aside(ledger: Path, torn: bytes, first: str) -> None
 def test_a_ledger_torn_in_its_first_line(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     path.write_bytes(b'{"number":0')
-    assert append(path, "started", {}, now=NOW).number == 0
+    assert append(path, "started", {}, at=NOW).number == 0
     assert len(read(path)) == 1
 
 
@@ -89,25 +96,27 @@ def test_a_ledger_torn_in_its_first_line(tmp_path: Path) -> None:
     ("kind", "data", "now"),
     [
         ("erased", {}, NOW),
-        ("started", {}, "2026-01-31T12:00:00"),
-        ("started", {}, "2026-01-31T12:00:00+01:00"),
-        ("started", {}, "noon"),
+        ("started", {}, moment("2026-01-31T12:00:00")),
+        ("started", {}, moment("2026-01-31T12:00:00+01:00")),
+        ("started", {}, moment("noon")),
+        ("started", {}, moment("2026-01-31T12:00:00Z", awake=-1.0)),
+        ("started", {}, moment("2026-01-31T12:00:00Z", awake=math.nan)),
         ("started", {"x": math.nan}, NOW),
         ("started", {"x": object()}, NOW),
         ("started", {"x": {1, 2}}, NOW),
         ("started", {"x": "\ud800"}, NOW),
     ],
 )
-def test_unfit_events_leave_the_ledger_alone(ledger: Path, kind: Any, data: Any, now: str) -> None:
+def test_unfit_events_leave_the_ledger_alone(ledger: Path, kind: Any, data: Any, now: Moment) -> None:
     before = ledger.read_bytes()
     with pytest.raises(RecordError, match="cannot be written"):
-        append(ledger, kind, data, now=now)
+        append(ledger, kind, data, at=now)
     assert ledger.read_bytes() == before
 
 
 def test_large_events(ledger: Path) -> None:
-    append(ledger, "executed", {"log": "x" * 300_000}, now=NOW)
-    append(ledger, "executed", {"number": 0.1, "list": [1, None, {"a": True}]}, now=NOW)
+    append(ledger, "executed", {"log": "x" * 300_000}, at=NOW)
+    append(ledger, "executed", {"number": 0.1, "list": [1, None, {"a": True}]}, at=NOW)
     assert read(ledger)[-1].data == {"number": 0.1, "list": [1, None, {"a": True}]}
 
 
@@ -119,7 +128,7 @@ def test_no_ledger(tmp_path: Path) -> None:
 
 def _write_many(path: Path, name: str) -> None:
     for index in range(25):
-        append(path, "executed", {"by": name, "index": index}, now=NOW)
+        append(path, "executed", {"by": name, "index": index}, at=NOW)
 
 
 def test_several_processes_write_one_chain(tmp_path: Path) -> None:
@@ -138,4 +147,4 @@ def test_several_processes_write_one_chain(tmp_path: Path) -> None:
 
 def test_lines_are_plain_json(ledger: Path) -> None:
     for line in ledger.read_text().splitlines():
-        assert set(json.loads(line)) == {"number", "time", "kind", "data", "previous"}
+        assert set(json.loads(line)) == {"number", "time", "boot", "awake", "up", "kind", "data", "previous"}

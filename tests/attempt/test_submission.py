@@ -33,7 +33,7 @@ def submit(paper: Paper, workspace: Path, base: str, sandbox: Sandbox, tmp_path:
 
     def run(limits: IntakeLimits = DEFAULT_LIMITS) -> Submission:
         made = bundle(workspace, base, sandbox=sandbox, into=tmp_path, limits=limits)
-        return intake(made, base, paper=paper, store=tmp_path / "store", sandbox=sandbox, limits=limits)
+        return intake(made, base, start=start_files(paper), store=tmp_path / "store", sandbox=sandbox, limits=limits)
 
     return run
 
@@ -43,7 +43,7 @@ def take(paper: Paper, base: str, sandbox: Sandbox, tmp_path: Path) -> Submit:
     """A bundle that came from elsewhere, taken in."""
 
     def run(path: Path, limits: IntakeLimits = DEFAULT_LIMITS) -> Submission:
-        return intake(path, base, paper=paper, store=tmp_path / "store", sandbox=sandbox, limits=limits)
+        return intake(path, base, start=start_files(paper), store=tmp_path / "store", sandbox=sandbox, limits=limits)
 
     return run
 
@@ -376,7 +376,7 @@ def test_damaged_and_foreign_bundles(workspace: Path, git: Git, base: str, take:
 def test_another_paper_than_at_the_start(paper: Paper, sandbox: Sandbox, base: str, tmp_path: Path) -> None:
     paper.brief_file.write_text("changed")
     with pytest.raises(PaperError, match=f"expected {base}"):
-        intake(EmptySubmission(commit=base), base, paper=paper, store=tmp_path, sandbox=sandbox)
+        intake(EmptySubmission(commit=base), base, start=start_files(paper), store=tmp_path, sandbox=sandbox)
 
 
 def test_uncommitted_work_is_committed(workspace: Path, git: Git, sandbox: Sandbox, submit: Submit, base: str) -> None:
@@ -446,7 +446,7 @@ def test_every_git_of_ours_is_deaf_to_the_machine() -> None:
 
 def test_two_may_store_the_same_tree_at_once(paper: Paper, sandbox: Sandbox, base: str, tmp_path: Path) -> None:
     def take() -> Submission:
-        return intake(EmptySubmission(commit=base), base, paper=paper, store=tmp_path / "store", sandbox=sandbox)
+        return intake(EmptySubmission(commit=base), base, start=start_files(paper), store=tmp_path / "store", sandbox=sandbox)
 
     with ThreadPoolExecutor(8) as pool:
         taken = [future.result() for future in [pool.submit(take) for _ in range(16)]]
@@ -459,7 +459,7 @@ def test_the_same_without_a_clean_room(paper: Paper, workspace: Path, git: Git, 
     (workspace / "new.py").write_text("x = 1\n")
     saved = commit_uncommitted(workspace, plain)
     made = bundle(workspace, base, sandbox=plain, into=tmp_path)
-    taken = intake(made, base, paper=paper, store=tmp_path / "store", sandbox=plain)
+    taken = intake(made, base, start=start_files(paper), store=tmp_path / "store", sandbox=plain)
     assert taken.commit == saved.commit == git("rev-parse", "HEAD")
     assert (taken.folder / "new.py").read_text() == "x = 1\n"
 

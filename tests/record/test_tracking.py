@@ -171,7 +171,7 @@ def test_a_curve_over_strange_points_is_mirrored(lean_finished: Attempted, tmp_p
     from harness.rerun.measure import Measurement
 
     road, _ = lean_finished
-    unit = units_of(road, read(road.folder / "rerun.json", Rerun))[0]
+    unit = units_of(road, read(road.records / "rerun.json", Rerun))[0]
     record = known_records([unit], road.store)[unit.key]
     curve = Measurement(
         author="submission", metric="trace", trust="recomputed", experiment="walk", parameters={}, which="pinned", index=0,
@@ -210,9 +210,9 @@ def test_a_store_that_is_away_is_our_fault_with_a_remedy(
 ) -> None:
     monkeypatch.setitem(os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     road, _ = lean_finished
-    before = (road.folder / "score.json").read_bytes()
+    before = (road.records / "score.json").read_bytes()
     with pytest.raises(HarnessFault) as caught:
         track(road, uri=uri)
     assert "reproof track" in str(caught.value)
     assert "records are whole" in str(caught.value)
-    assert (road.folder / "score.json").read_bytes() == before
+    assert (road.records / "score.json").read_bytes() == before

@@ -38,8 +38,8 @@ class Scorer:
     def __init__(self, road: Any) -> None:
         self.paper: Paper = road.paper
         self.store = road.store
-        self.measured = read(road.folder / "measurements.json", Measurements).measurements
-        self.units = units_of(road, read(road.folder / "rerun.json", Rerun))
+        self.measured = read(road.records / "measurements.json", Measurements).measurements
+        self.units = units_of(road, read(road.records / "rerun.json", Rerun))
         self.records = known_records(self.units, road.store)
 
     def __call__(self, change: Change | None = None, *, only: Callable[[Measurement], bool] | None = None) -> Graded:

@@ -1,0 +1,301 @@
+"""What an attempt has used of its budget and what is left, computed from its ledger alone: one meter for everyone."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.attempt.clock import Moment, awake_between, wall_between
+from harness.attempt.ledger import Event
+from harness.paper.schema import Budget
+
+State = Literal["ready", "running", "paused", "interrupted", "submitted", "over", "withdrawn"]
+"""`interrupted`: the machine went down while the clock ran; `over`: working or wall time is used up."""
+ITEMS = ("working", "wall", "cpu", "disk", "env_steps")
+"""What a budget is made of: seconds, seconds, seconds, bytes, steps."""
+DECLARABLE = ("working", "cpu", "env_steps")
+"""What a participant may declare of work done elsewhere."""
+INTERRUPTED = "the machine went down"
+LAST_SIGN = "last_sign"
+"""In an event's data: the last moment before it at which the clock is known to have run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """A stretch of working time, between the start of a clock and its end."""
+
+    who: str
+    since: Moment
+    seconds: float
+    ended: str | None
+    """Why it ended; None while the clock runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """What was done outside the stretches: a metered command, a declaration, a note."""
+
+    who: str
+    at: Moment
+    what: str
+    used: Mapping[str, float]
+    declared: bool
+    exact: bool
+    """Whether a cgroup counted it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A commit that the harness saw at the head of the workspace."""
+
+    commit: str
+    who: str
+    working: float
+    """Seconds of working time that had been used by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An attempt's account at one moment."""
+
+    budget: Budget
+    state: State
+    holder: str
+    """Who works on it now."""
+    stretches: tuple[Stretch, ...]
+    extras: tuple[Extra, ...]
+    marks: tuple[Mark, ...]
+    wall: float
+    disk: int
+    submissions: int
+    pending: bool
+    """Whether there is work that was not handed in: nothing was yet, or the clock was started again since."""
+    unrecorded: float
+    """Seconds between the last sign of life and now, after the machine went down while the clock ran; else 0."""
+
+    def used(self, item: str) -> float:
+        """What was used of one item, declared work included; in the budget's unit."""
+        if item in ("wall", "disk"):
+            return float(getattr(self, item))
+        clocked = sum(stretch.seconds for stretch in self.stretches) if item == "working" else 0.0
+        return clocked + sum(extra.used.get(item, 0.0) for extra in self.extras)
+
+    def declared(self, item: str) -> float:
+        """The part of it that nobody but the participant has measured."""
+        return sum(extra.used.get(item, 0.0) for extra in self.extras if extra.declared)
+
+    def limit(self, item: str) -> float | None:
+        """What there is of one item in all; None: it is not limited."""
+        limit = getattr(self.budget, item)
+        return None if limit is None else float(limit)
+
+    def left(self, item: str) -> float | None:
+        """What is left of one item, at least 0; None: it is not limited."""
+        limit = self.limit(item)
+        return None if limit is None else max(0.0, limit - self.used(item))
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the attempt ends if its clock runs on."""
+        return min(self.left("working") or 0.0, self.left("wall") or 0.0)
+
+    @property
+    def ended(self) -> str | None:
+        """Which time is used up, in words; None while there is some."""
+        spent = next((item for item in ("working", "wall") if self.left(item) == 0), None)
+        return None if spent is None else f"the {spent} time is used up"
+
+    @property
+    def exact(self) -> bool:
+        """Whether a cgroup counted all CPU time that was metered."""
+        return all(extra.exact for extra in self.extras)
+
+    @property
+    def late(self) -> float:
+        """Seconds since the wall time was used up; 0 before."""
+        return max(0.0, self.wall - self.budget.wall)
+
+    def credits(self) -> dict[str, dict[str, float]]:
+        """By participant: working seconds, CPU seconds, and how many commits the harness saw them make."""
+        found: dict[str, dict[str, float]] = defaultdict(lambda: {"working": 0.0, "cpu": 0.0, "commits": 0})
+        found[self.holder]["commits"] += 0
+        for stretch in self.stretches:
+            found[stretch.who]["working"] += stretch.seconds
+        for extra in self.extras:
+            for item in ("working", "cpu"):
+                found[extra.who][item] += extra.used.get(item, 0.0)
+        for mark in self.marks:
+            found[mark.who]["commits"] += 1
+        return dict(found)
+
+
+def account(
+    events: Iterable[Event],
+    budget: Budget,
+    *,
+    now: Moment,
+    pulse: Moment | None = None,
+    running: Iterable[Mapping[str, Any]] = (),
+    disk: int = 0,
+) -> Account:
+    """Reckon an attempt's account.
+
+    Working time is what passed on a clock that stands still while the machine sleeps, and that nobody can set. Where
+    the machine went down while it ran, it counts up to the last sign of life: the last event, or a later pulse.
+
+    Args:
+        events: The ledger.
+        budget: What was granted.
+        now: The moment to reckon for.
+        pulse: The last moment at which the clock is known to have run, beside the events.
+        running: Commands whose end is not in the ledger yet, as an `executed` event would tell them.
+        disk: Bytes that the workspace holds.
+    """
+    reckoning = _Reckoning(signs=[pulse] if pulse else [])
+    for event in events:
+        reckoning.take(event)
+    for data in running:
+        reckoning.extra(data, now, declared=False)
+    return reckoning.close(budget, now, disk)
+
+
+def disk_of(folder: Path) -> int:
+    """Bytes of allocated blocks beneath a folder; links are not followed."""
+    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in _entries(folder))
+
+
+def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError:  # gone, or closed to us, since it was listed
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _entries(entry.path)
+        else:
+            yield entry
+
+
+@dataclass(slots=True)
+class _Reckoning:
+    """The state of an account while its ledger is read."""
+
+    signs: list[Moment]
+    """Moments at which the clock is known to have run, beside the events."""
+    holder: str = ""
+    state: State = "ready"
+    since: Moment | None = None
+    """When the running clock was started."""
+    last: Moment | None = None
+    wall: float = 0.0
+    stretches: list[Stretch] = field(default_factory=list)
+    extras: list[Extra] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    jobs: set[str] = field(default_factory=set)
+    submissions: int = 0
+    pending: bool = True
+
+    def take(self, event: Event) -> None:
+        """Count one event."""
+        at = event.moment
+        self.wall += wall_between(self.last, at) if self.last else 0.0
+        if LAST_SIGN in event.data:
+            self.signs.append(Moment(**event.data[LAST_SIGN]))  # type: ignore[arg-type]
+        if self.since and at.boot != self.since.boot:
+            self._interrupt()
+        match event.kind:
+            case "started":
+                self.holder = str(event.data.get("name", ""))
+            case "resumed":
+                self.since, self.state, self.pending = at, "running", True
+            case "paused":
+                self._stop(at, "paused", str(event.data.get("reason", "")))
+            case "submitted":
+                self._submitted(event)
+            case "withdrawn":
+                self._stop(at, "withdrawn", "withdrawn")
+            case "handed over":
+                self._stop(at, "paused", f"handed over to {event.data.get('to')}")
+                self.holder = str(event.data.get("to"))
+            case "executed" | "noted":
+                self.extra(event.data, at, declared=event.kind == "noted")
+            case "committed":
+                commit = str(event.data.get("commit"))
+                self.marks.append(Mark(commit=commit, who=self.holder, working=self._working(at)))
+            case _:
+                pass
+        self.last = at
+
+    def _submitted(self, event: Event) -> None:
+        if "refused" in event.data:
+            return
+        self.submissions += 1
+        self.pending = False
+        self._stop(event.moment, "submitted", "submitted")
+
+    def extra(self, data: Mapping[str, Any], at: Moment, *, declared: bool) -> None:
+        """Count a command or a declaration; a command that was written down twice counts once."""
+        job = data.get("job")
+        if job is not None and job in self.jobs:
+            return
+        self.jobs.add(str(job))
+        used = {item: float(data[item]) for item in DECLARABLE if data.get(item)}
+        exact = bool(data.get("exact", True))
+        what = str(data.get("command") or data.get("note") or "")
+        extra = Extra(who=self.holder, at=at, what=what, used=used, declared=declared, exact=exact)
+        self.extras.append(extra)
+
+    def _stop(self, at: Moment, state: State, why: str) -> None:
+        if self.state != "withdrawn":
+            self.state = state
+        if self.since is not None:
+            self._end(at, why)
+
+    def _interrupt(self) -> None:
+        assert self.since is not None
+        self.state = "interrupted"
+        self._end(self._last_sign(), INTERRUPTED)
+
+    def _end(self, at: Moment, why: str | None) -> None:
+        assert self.since is not None
+        seconds = awake_between(self.since, at)
+        self.stretches.append(Stretch(who=self.holder, since=self.since, seconds=seconds, ended=why))
+        self.since = None
+
+    def _last_sign(self) -> Moment:
+        assert self.since is not None
+        known = [self.since, *([self.last] if self.last else []), *self.signs]
+        return max((sign for sign in known if sign.boot == self.since.boot), key=lambda sign: sign.awake)
+
+    def _working(self, at: Moment) -> float:
+        running = awake_between(self.since, at) if self.since else 0.0
+        return running + sum(stretch.seconds for stretch in self.stretches)
+
+    def close(self, budget: Budget, now: Moment, disk: int) -> Account:
+        """The account at a moment that lies after all events."""
+        self.wall += wall_between(self.last, now) if self.last else 0.0
+        unrecorded = 0.0
+        if self.since and now.boot == self.since.boot:
+            self._end(now, None)
+        elif self.since:
+            unrecorded = wall_between(self._last_sign(), now)
+            self._interrupt()
+        found = Account(
+            budget=budget,
+            state=self.state,
+            holder=self.holder,
+            stretches=tuple(self.stretches),
+            extras=tuple(self.extras),
+            marks=tuple(self.marks),
+            wall=self.wall,
+            disk=disk,
+            submissions=self.submissions,
+            pending=self.pending,
+            unrecorded=unrecorded,
+        )
+        return found if self.state == "withdrawn" or found.ended is None else replace(found, state="over")

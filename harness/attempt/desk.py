@@ -1,0 +1,272 @@
+"""An attempt as its participant sees it: the clock, the budget, what was noted; and where wrong moments are told."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.attempt import clock, ledger
+from harness.attempt.attempt import Attempt, HandedIn
+from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, disk_of
+from harness.attempt.clock import Moment
+from harness.errors import RecordError, UsageError
+from harness.paper.quantities import show_seconds
+from harness.record.store import read, write_text
+
+EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
+_HASH = re.compile(r"[0-9a-f]{40}")
+_REF = re.compile(r"ref: (refs/heads/[^\x00-\x20~^:?*\[\\]{1,200})\n?")
+_LARGEST_REF = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """One attempt's folder, with its ledger."""
+
+    folder: Path
+
+    @cached_property
+    def attempt(self) -> Attempt:
+        """The attempt as it was begun."""
+        return read(self.folder / "attempt.json", Attempt)
+
+    @property
+    def workspace(self) -> Path:
+        """The participant's repository."""
+        return Path(self.attempt.workspace)
+
+    @property
+    def submissions(self) -> list[Path]:
+        """The folders of what was handed in, oldest first."""
+        return sorted(path.parent for path in (self.folder / SUBMISSIONS).glob("*/submission.json"))
+
+    def events(self) -> tuple[ledger.Event, ...]:
+        """The ledger, held against what was noted of it at the start and with each submission.
+
+        Raises:
+            RecordError: It was changed.
+        """
+        path = self.folder / ledger.FILE
+        events = ledger.read(path)
+        noted = [read(folder / "submission.json", HandedIn).ledger for folder in self.submissions]
+        ledger.anchored(path, events, {0: self.attempt.anchor, **dict(noted)})
+        return events
+
+    def account(self, *, disk: bool = False) -> Account:
+        """What is used and left at this moment; the workspace is measured only if `disk` is asked for."""
+        return account(
+            self.events(),
+            self.attempt.budget,
+            now=clock.now(),
+            pulse=self.pulse(),
+            running=[data for _, data in self._executing()],
+            disk=disk_of(self.workspace) if disk else 0,
+        )
+
+    def note(self, kind: ledger.Kind, *, at: Moment | None = None, **data: Any) -> ledger.Event:
+        """Add an event; `at` is for what is replayed."""
+        return ledger.append(self.folder / ledger.FILE, kind, data, at=at)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other verbs on this attempt waiting, so that what was looked at is still so when it is changed."""
+        descriptor = os.open(self.folder / "desk.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def pulse(self) -> Moment | None:
+        """The last moment that the keeper of the clock has noted."""
+        try:
+            return Moment(**json.loads((self.folder / PULSE).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def beat(self) -> None:
+        """Note that the clock runs at this moment."""
+        write_text(self.folder / PULSE, json.dumps(asdict(clock.now())))
+
+    def witness(self) -> str | None:
+        """Note the workspace's head if nobody has yet; the ledger's time then bounds when the work was done."""
+        head = head_of(self.workspace)
+        if head is None or head == self._last_head():
+            return head
+        self.note("committed", commit=head)
+        return head
+
+    def _last_head(self) -> str:
+        seen = [event.data["commit"] for event in self.events() if event.kind == "committed"]
+        return str(seen[-1]) if seen else self.attempt.start_commit
+
+    def _executing(self) -> list[tuple[Path, Mapping[str, Any]]]:
+        found = []
+        for path in sorted((self.folder / EXECUTING).glob("*.json")):
+            try:
+                found.append((path, json.loads(path.read_text())))
+            except (OSError, ValueError):  # it has just ended, or just begun
+                continue
+        return found
+
+    def recover(self) -> None:
+        """Write down what a harness that was killed could not: the ends of commands, and a submission's event."""
+        counted = sum(event.kind == "submitted" and "commit" in event.data for event in self.events())
+        for folder in self.submissions[counted:]:
+            handed = read(folder / "submission.json", HandedIn)
+            self.note("submitted", commit=handed.commit, tree=handed.tree)
+        for path, data in self._executing():
+            with contextlib.suppress(OSError), path.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.note("executed", **data, ended="lost")
+                path.unlink(missing_ok=True)
+
+    def start_clock(self) -> Account:
+        """Start the participant's clock.
+
+        Raises:
+            UsageError: It runs already, or the attempt is over.
+        """
+        with self.held():
+            found = self.open_account()
+            if found.state == "running":
+                raise UsageError(
+                    "the clock runs already",
+                    where=self.attempt.id,
+                    got=f"since {found.stretches[-1].since.time}, {show_seconds(found.stretches[-1].seconds)} ago",
+                    remedy="`reproof clock pause` stops it",
+                )
+            if found.state == "interrupted":
+                self._close_interrupted()
+            self.recover()
+            self.beat()
+            self.note("resumed")
+        return self.account()
+
+    def _close_interrupted(self) -> None:
+        """Write down what was last known of a clock that ran when the machine went down."""
+        sign = self.pulse()
+        known: dict[str, Any] = {LAST_SIGN: asdict(sign)} if sign else {}
+        self.note("paused", reason=INTERRUPTED, **known)
+
+    def pause_clock(self, reason: str) -> Account:
+        """Stop the participant's clock.
+
+        Raises:
+            UsageError: It does not run, or no reason is given.
+        """
+        if not reason.strip():
+            raise UsageError("a pause has a reason", remedy='for example: reproof clock pause "lunch"')
+        with self.held():
+            found = self.open_account()
+            if found.state == "interrupted":
+                self._close_interrupted()
+                return self.account()
+            if found.state != "running":
+                remedy = "`reproof clock start` starts it"
+                raise UsageError("the clock does not run", where=self.attempt.id, got=found.state, remedy=remedy)
+            self.witness()
+            self.note("paused", reason=reason)
+        return self.account()
+
+    def declare(self, text: str, used: Mapping[str, Any]) -> Account:
+        """Note something, and with it what was used elsewhere; nobody but the participant has measured that."""
+        if not text.strip():
+            raise UsageError("a note says something", remedy='for example: reproof clock note "read the proof"')
+        self.open_account()
+        self.note("noted", note=text, **used)
+        return self.account()
+
+    def hand_over(self, to: str) -> Account:
+        """Let somebody else go on; what was done stays credited to who did it.
+
+        Raises:
+            UsageError: They hold it already, or the attempt is over.
+        """
+        with self.held():
+            found = self.open_account()
+            if not to.strip() or to == found.holder:
+                message = "it is handed over to somebody else"
+                raise UsageError(message, where=self.attempt.id, expected=f"a name other than {found.holder}", got=to)
+            self.witness()
+            self.note("handed over", to=to)
+        return self.account()
+
+    def open_account(self) -> Account:
+        """The account of an attempt that can still be worked on.
+
+        Raises:
+            UsageError: It is over, or was withdrawn.
+        """
+        found = self.account()
+        if found.state == "withdrawn":
+            message = "this attempt was withdrawn"
+            remedy = f"begin another: `reproof start {self.attempt.paper} --as NAME`"
+            raise UsageError(message, where=self.attempt.id, remedy=remedy)
+        if found.state == "over":
+            raise UsageError(
+                "this attempt is over",
+                where=self.attempt.id,
+                got=found.ended,
+                remedy="what was handed in counts: `reproof report` shows its score",
+            )
+        return found
+
+
+def open_desk(folder: Path) -> Desk:
+    """The desk of the attempt in that folder.
+
+    Raises:
+        RecordError: There is none.
+    """
+    if not (folder / "attempt.json").is_file():
+        raise RecordError("there is no attempt here", where=folder)
+    return Desk(folder=folder)
+
+
+def head_of(workspace: Path) -> str | None:
+    """The commit that a workspace's HEAD names, read from its files without running Git; None if nobody can tell."""
+    git = workspace / ".git"
+    text = _small(git / "HEAD")
+    if text is None or _HASH.fullmatch(text.strip()):
+        return text.strip() if text else None
+    named = _REF.fullmatch(text)
+    if named is None or ".." in named[1]:
+        return None
+    loose = _small(git / named[1])
+    found = loose.strip() if loose is not None else _packed(git, named[1])
+    return found if found and _HASH.fullmatch(found) else None
+
+
+def _packed(git: Path, ref: str) -> str | None:
+    for line in (_small(git / "packed-refs") or "").splitlines():
+        if line.endswith(f" {ref}"):
+            return line.partition(" ")[0]
+    return None
+
+
+def _small(path: Path) -> str | None:
+    """A plain file's text; None for links, devices and what is too large: a participant may have put anything here."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        import stat
+
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST_REF:
+            return None
+        return os.read(descriptor, _LARGEST_REF).decode("ascii", errors="replace")
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,60 @@
+"""Which attempt a workspace belongs to: noted in the user's own state folder, never in the workspace.
+
+What lies in a workspace may come from anybody, so nothing in it is asked where the records are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from harness.errors import RecordError, UsageError
+from harness.record.store import Record, read, write
+
+STATE = "XDG_STATE_HOME"
+"""Environment variable: the folder for the state of programs; `~/.local/state` unless set."""
+
+
+class _Place(Record):
+    workspace: str
+    attempt: str
+    """The attempt's folder."""
+
+
+def _note_of(workspace: Path) -> Path:
+    state = Path(os.environ.get(STATE) or Path.home() / ".local" / "state")
+    name = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
+    return state / "reproof" / "workspaces" / f"{name}.json"
+
+
+def remember(workspace: Path, attempt: Path) -> None:
+    """Note that a workspace belongs to the attempt in that folder.
+
+    Raises:
+        UsageError: The state folder cannot be written.
+    """
+    note = _note_of(workspace.resolve())
+    try:
+        write(note, _Place(workspace=str(workspace.resolve()), attempt=str(attempt.resolve())))
+    except OSError as error:
+        raise UsageError(
+            "where this workspace belongs cannot be noted",
+            where=note.parent,
+            got=error,
+            remedy=f"make the folder writable, or name another one in {STATE}",
+        ) from None
+
+
+def attempt_of(folder: Path) -> Path | None:
+    """The folder of the attempt whose workspace this is, or lies above it; None if there is none."""
+    here = folder.resolve()
+    for candidate in (here, *here.parents):
+        note = _note_of(candidate)
+        if note.is_file():
+            try:
+                found = Path(read(note, _Place).attempt)
+            except RecordError:
+                continue
+            return found if (found / "attempt.json").is_file() else None
+    return None

@@ -1,0 +1,68 @@
+"""The keeper of a running clock: notes that it runs, sees new commits, and hands the work in when the time is used up.
+
+It looks at nothing but the clock, the ledger and the name of the workspace's head; without it only the moments between
+two verbs are known, and a machine that goes down takes the time since the last one with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+
+from harness.attempt.desk import Desk
+from harness.errors import ReproofError
+
+BEAT = 15.0
+"""Seconds between two pulses: the most working time that a crash of the machine can take."""
+_COMMAND = "from harness.cli.start import main; main()"
+
+
+def spawn(desk: Desk) -> None:
+    """Start the keeper of an attempt in the background; where one is at work already, it leaves at once."""
+    subprocess.Popen(
+        [sys.executable, "-c", _COMMAND, "clock", "keep", str(desk.folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def keep(desk: Desk) -> None:
+    """Beat until the clock stops; hand in what there is once the budget's time is used up."""
+    descriptor = os.open(desk.folder / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while (rest := _beat(desk)) is not None:
+            time.sleep(rest)
+    except BlockingIOError:  # another one keeps it
+        return
+    finally:
+        os.close(descriptor)
+
+
+def _beat(desk: Desk) -> float | None:
+    """One pulse; seconds until the next, or None when there is nothing to keep any more."""
+    if not (desk.folder / "attempt.json").exists():
+        return None
+    found = desk.account()
+    if found.state == "over" and found.pending:
+        _hand_in(desk)
+    if found.state != "running":
+        return None
+    desk.beat()
+    desk.witness()
+    return min(BEAT, found.time_left + 0.05)
+
+
+def _hand_in(desk: Desk) -> None:
+    from harness.pipeline import close, road_of
+
+    try:
+        close(road_of(desk, tell=lambda text: None))
+    except ReproofError:
+        return  # the ledger says why it was refused; `reproof submit` says it to the participant
