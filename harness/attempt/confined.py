@@ -63,6 +63,31 @@ git ls-tree -r --full-tree $sub | head -n "$6" | cut -f1 | cut -d' ' -f3 | sort 
 commits, files and bytes of content to report at most, and the commit (HEAD: the bundle's head). Leaves what ACCOUNT
 names."""
 
+REPLAY = """\
+export GIT_DIR="$2/.git" GIT_WORK_TREE="$2"
+cd "$2" && git fetch -q --no-tags "$3" HEAD:refs/heads/replayed || exit
+shift 3
+for commit; do git reset -q --hard "$commit" || exit; done
+git branch -q -D replayed
+"""
+"""Brings a work tree to one commit of a bundle after the other; words: work tree, bundle, commits."""
+
+# Nothing of the workspace is written to: new objects go into the sandbox's own /tmp.
+PICTURE = """\
+export GIT_DIR="$2/.git" GIT_WORK_TREE="$2" GIT_INDEX_FILE="${TMPDIR:-/tmp}/index"
+export GIT_OBJECT_DIRECTORY="${TMPDIR:-/tmp}/objects" GIT_ALTERNATE_OBJECT_DIRECTORIES="$2/.git/objects"
+mkdir -p "$GIT_OBJECT_DIRECTORY" && cd "$2" || exit
+git rev-parse --verify 'HEAD^{commit}' >"$1/head" || exit
+git read-tree HEAD && git add --all --ignore-errors . || exit
+tree=$(git write-tree) || exit
+echo "$tree" >>"$1/head"
+git ls-tree -r -t -z -l --full-tree "$tree" | head -c "$(($3 * 2048))" >"$1/listing"
+git ls-tree -r --full-tree "$tree" | head -n "$3" | cut -f1 | cut -d' ' -f3 | sort -u |
+    git cat-file --batch | head -c "$4" >"$1/blobs"
+"""
+"""Reports what a work tree would be if it were committed now; words: work tree, and how many files and bytes of content
+to report at most. Leaves what ACCOUNT names, without a history."""
+
 ACCOUNT = ("head", "history", "listing", "blobs")
 
 _IDENTITY = {

@@ -16,6 +16,7 @@ from harness.attempt.confined import (
     BUNDLE,
     BUNDLE_FILE,
     NO_COMMIT,
+    PICTURE,
     SAVE,
     UNPACK,
     collected,
@@ -232,6 +233,30 @@ def kept_files(tree: str, store: Path) -> Files:
     if len(files) != len(paths) or snapshot(files)[0] != tree:
         raise _damaged(folder)
     return files
+
+
+def picture(workspace: Path, *, sandbox: Sandbox, limits: IntakeLimits = DEFAULT_LIMITS) -> Files:
+    """The files that would be handed in if everything were committed now; the workspace stays as it is.
+
+    Args:
+        workspace: The participant's work tree; it stays read-only.
+        sandbox: Where Git meets the workspace.
+        limits: What a submission may hold.
+
+    Raises:
+        SubmissionError: They could not be handed in; the message says why.
+    """
+    mount, names = Mount(source=workspace.resolve(), target="/work"), ("head", "listing", "blobs")
+    words = (str(limits.files + 1), str(limits.total + _HEADER * limits.files))
+    with tempfile.TemporaryDirectory(prefix="reproof-picture-") as scratch:
+        out, work = Path(scratch), limits.work
+        done = run_git(sandbox, PICTURE, "/work", *words, mounts=(mount,), files=names, into=out, limits=work)
+        if done.exit != 0:
+            raise refusal(done, "the work cannot be looked at", where=workspace, limits=work, theirs=True)
+        tree = hashes(done, "head", into=out, where=workspace)[-1]
+        texts = {name: collected(done, name, into=out, where=workspace).read_bytes() for name in names[1:]}
+    listing = read_listing(texts["listing"], files=limits.files, total=limits.total, where=workspace)
+    return read_files(listing, dict(read_blobs(texts["blobs"])), tree=tree, where=workspace)
 
 
 def keep_tree(files: Files, store: Path) -> str:

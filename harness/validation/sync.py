@@ -9,20 +9,14 @@ from harness.attempt.task import START_FILE, start_commit_of
 from harness.errors import PaperError
 from harness.paper.claims import (
     Claim,
-    ExactFromReference,
-    ExactValue,
-    FromReference,
-    OrderingClaim,
     Probe,
-    PublishedCurve,
-    RelativeMargin,
-    ThresholdClaim,
     provenance_of,
     selections,
 )
 from harness.paper.load import Paper
 from harness.paper.quantities import show_seconds, show_size
 from harness.paper.schema import ArchiveOutput, ArrayOutput, Experiment, Output
+from harness.paper.wording import to_be
 from harness.record.store import write_text
 
 
@@ -129,33 +123,10 @@ def _claims(paper: Paper) -> str:
     for share in paper.spec.shares():
         leaf = paper.spec.leaf(share.leaf)
         name = f"`{share.leaf}`{' **core**' if leaf.core else ''}"
-        rows.append((name, leaf.statement, _measured(leaf), _to_be(leaf), provenance_of(leaf), f"{share.weight:.1%}"))
+        rows.append((name, leaf.statement, _measured(leaf), to_be(leaf), provenance_of(leaf), f"{share.weight:.1%}"))
     return _table(head, rows)
 
 
 def _measured(leaf: Claim | Probe) -> str:
     where = " against ".join(str(selection) for selection in selections(leaf))
     return f"outputs of {where}" if isinstance(leaf, Probe) else f"`{leaf.metric}` of {where}"
-
-
-def _to_be(leaf: Claim | Probe) -> str:
-    """The target and its margin, in words."""
-    if isinstance(leaf, Probe):
-        close = (f"{name} within {c.atol:g} + {c.rtol:g}·abs" for name, c in leaf.compare.items())
-        return f"as the reference's: {', '.join(close)}"
-    if isinstance(leaf, OrderingClaim):
-        return "the first higher than the second"
-    if isinstance(leaf, ThresholdClaim):
-        return f"{'above' if leaf.above is not None else 'below'} {leaf.bound:g}"
-    target = leaf.target
-    if isinstance(target, ExactValue):
-        return f"{target.value:g}, up to {target.tolerance:g}"
-    if isinstance(target, ExactFromReference):
-        return f"the reference's, up to {target.tolerance:g}"
-    if isinstance(target, FromReference):
-        margin = target.margin
-        words = f"{margin.relative:.2%} of it" if isinstance(margin, RelativeMargin) else f"{margin:g}"
-        return f"the reference's ± {words}"
-    if isinstance(target, PublishedCurve):
-        return f"the published curve ± {target.margin:g}"
-    return f"{target.value:g} ± {target.margin:g}"

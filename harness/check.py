@@ -1,0 +1,176 @@
+"""A rehearsal: what stands in the workspace, run as the rerun will run it, on pinned instances and a seed of today."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.attempt.submission import keep_tree, picture
+from harness.attempt.work import Bench
+from harness.cleanroom.sandbox import Completed, Isolation, Job
+from harness.errors import unknown
+from harness.paper.claims import Claim, Probe, Selection, selections
+from harness.paper.load import Paper
+from harness.paper.wording import to_be
+from harness.pipeline import Road
+from harness.record.store import Record
+from harness.rerun.engine import LocalEngine
+from harness.rerun.measure import Measurement, measure
+from harness.rerun.plan import Plan, Planner, Unit
+from harness.rerun.runtime import circumstances
+
+
+class CheckedRun(Record):
+    """One run of the rehearsal."""
+
+    label: str
+    status: str
+    problems: list[str]
+    cpu: float
+    """Seconds."""
+    log_tail: str
+
+
+class CheckedLeaf(Record):
+    """What a leaf that reads pinned instances alone would be measured as, on one seed."""
+
+    leaf: str
+    statement: str
+    to_be: str
+    measured: dict[str, float | None]
+    """By selection; a curve stands as its last value."""
+    problems: list[str]
+
+
+class Check(Record):
+    """What a rehearsal showed. It is no score: one seed, and nothing that is drawn for the attempt."""
+
+    attempt: str
+    tree: str
+    seed: int
+    ok: bool
+    """Whether every run left what the brief asks for."""
+    runs: list[CheckedRun]
+    leaves: list[CheckedLeaf]
+    not_checked: list[str]
+    """Leaves that read what is drawn for each attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Metered:
+    """The clean room, at the attempt's expense."""
+
+    bench: Bench
+
+    def run(self, job: Job, cancel: object = None) -> Completed:
+        """Run one job (see `Sandbox.run`); the bench ends it where the budget does."""
+        return self.bench.meter(job)
+
+    def description(self) -> Isolation:
+        """What this clean room guarantees."""
+        return self.bench.sandbox.description()
+
+
+def check(road: Road, experiments: Sequence[str] = ()) -> Check:
+    """Run the workspace as it is, uncommitted work included, on the pinned instances.
+
+    Args:
+        road: The attempt.
+        experiments: Which ones; none: all that have pinned instances.
+
+    Raises:
+        UsageError: An unknown experiment, or no CPU time is left.
+        SubmissionError: What lies in the workspace could not be handed in.
+    """
+    known = [name for name in road.paper.spec.experiments if road.paper.spec.instances_of(name).pinned]
+    for name in experiments:
+        if name not in known:
+            raise unknown("experiment with pinned instances", name, known, where=road.paper.id)
+    road.desk.witness()
+    tree = keep_tree(picture(road.workspace, sandbox=road.sandbox), road.store.root)
+    plan = _plan(road.paper)
+    sandbox = _Metered(road.bench)
+    digest = circumstances(sandbox.description().digest)
+    planner = Planner(paper=road.paper, plan=plan, folder=road.folder, circumstances=digest)
+    units = [unit for unit in planner.submission(tree, 1) if unit.experiment in (experiments or known)]
+    workers = {} if road.attempt.workers is None else {"workers": road.attempt.workers}
+    engine = LocalEngine(paper=road.paper, store=road.store, sandbox=sandbox, **workers)
+    records = engine.run(units, road.progress)
+    runs = [
+        CheckedRun(
+            label=unit.label,
+            status=records[unit.key].status,
+            problems=records[unit.key].problems,
+            cpu=records[unit.key].spent.cpu,
+            log_tail=records[unit.key].log_tail,
+        )
+        for unit in units
+    ]
+    measured = measure(road.paper, units, records, road.store)
+    leaves, missing = _leaves(road.paper, measured, units)
+    return Check(
+        attempt=road.attempt.id,
+        tree=tree,
+        seed=plan.seeds[0],
+        ok=all(run.status == "completed" for run in runs),
+        runs=runs,
+        leaves=leaves,
+        not_checked=missing,
+    )
+
+
+def _plan(paper: Paper) -> Plan:
+    """One slot, and nothing held out."""
+    return Plan(
+        paper=paper.id,
+        entropy=secrets.token_hex(16),
+        seeds=[secrets.randbelow(2**32)],
+        reference_seeds=[],
+        held_out={},
+    )
+
+
+def _leaves(
+    paper: Paper, measured: Iterable[Measurement], units: Iterable[Unit]
+) -> tuple[list[CheckedLeaf], list[str]]:
+    """The leaves that were run, and those that nobody can check beforehand."""
+    found, run = list(measured), {unit.experiment for unit in units}
+    leaves, missing = [], []
+    for name, leaf in paper.spec.leaves():
+        if isinstance(leaf, Probe) or any(selection.instance == "held_out" for selection in selections(leaf)):
+            missing.append(name)
+        elif all(selection.experiment in run for selection in selections(leaf)):
+            leaves.append(_leaf(name, leaf, found))
+    return leaves, missing
+
+
+def _leaf(name: str, leaf: Claim, measured: list[Measurement]) -> CheckedLeaf:
+    read = {str(selection): _read(selection, leaf.metric, measured) for selection in selections(leaf)}
+    return CheckedLeaf(
+        leaf=name,
+        statement=leaf.statement,
+        to_be=to_be(leaf),
+        measured={where: _mean(items) for where, items in read.items()},
+        problems=[item.problem for items in read.values() for item in items if item.problem],
+    )
+
+
+def _read(selection: Selection, metric: str, measured: list[Measurement]) -> list[Measurement]:
+    return [
+        item
+        for item in measured
+        if item.metric == metric
+        and item.experiment == selection.experiment
+        and item.which == selection.instance
+        and selection.case.items() <= item.parameters.items()
+    ]
+
+
+def _mean(items: list[Measurement]) -> float | None:
+    """Over the instances of the set."""
+    values = [item.value[-1][1] if isinstance(item.value, list) else item.value for item in items]
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
