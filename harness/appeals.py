@@ -9,7 +9,8 @@ from typing import Literal
 from harness.attempt.desk import Desk
 from harness.errors import ReproofError, UsageError, unknown
 from harness.pipeline import Road, Tell, resume, score
-from harness.record.store import Record, Store, read
+from harness.record.files import Store
+from harness.record.store import Record, read
 from harness.scoring.score import Score
 
 Ruling = Literal["accepted", "rejected"]

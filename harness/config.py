@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 import harness
 from harness.errors import ConfigError, unknown
-from harness.paper.quantities import Bytes, Seconds
+from harness.paper.fields import Bytes, Seconds
 
 _COMPOSING = threading.Lock()  # Hydra's state is one for the process
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True)
 
 
 class ParticipantSettings(_Settings):

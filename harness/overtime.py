@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from harness.attempt.budget import Mark
 from harness.errors import SubmissionError
-from harness.pipeline import Road, commit_road, rerun, score
+from harness.pipeline import Road, commit_road, quiet, rerun, score
 from harness.record.store import Record, read, write
 from harness.scoring.score import Score, Worth
 
@@ -79,9 +79,9 @@ def _scored(road: Road, commit: str) -> Point:
     if kept.exists() and read(kept, Score).paper_version == road.paper.version:
         return _point(read(kept, Score))
     road.tell(f"score over time: commit {commit[:12]}")
-    quiet = replace(there, tell=lambda text: None)
-    rerun(quiet, slots="first")
-    return _point(score(quiet))
+    silently = replace(there, tell=quiet)
+    rerun(silently, slots="first")
+    return _point(score(silently))
 
 
 def _point(found: Score) -> Point:

@@ -9,8 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from harness.attempt import ledger
-from harness.attempt.attempt import Attempt, HandedIn, Terms, Who, attempt_name, condition_of
+from harness.attempt.attempt import Attempt, Budget, HandedIn, Terms, Who, attempt_name, condition_of
 from harness.attempt.budget import DECLARABLE, ITEMS, Account
 from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.desk import SUBMISSIONS, Desk
@@ -32,10 +34,10 @@ from harness.attempt.workspace import create_workspace
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Sandbox, SandboxSettings
 from harness.config import BudgetSettings, Settings
-from harness.errors import RecordError, SubmissionError, unknown
+from harness.errors import RecordError, SubmissionError, UsageError, unknown
 from harness.paper.load import Paper, open_paper
-from harness.paper.schema import Budget
-from harness.record.store import Record, Store, land, private_folder, read, write
+from harness.record.files import Store, land, private_folder, read_slip, write_slip
+from harness.record.store import Record, read, write
 from harness.rerun.engine import LocalEngine, Progress, known_records, silent
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement, measure
@@ -47,6 +49,10 @@ from harness.scoring.score import Graded, Score, Spending, claim_scores, grade, 
 Tell = Callable[[str], None]
 HISTORY = "history"
 """In a submission's folder: the commits before its last one, each with records of its own."""
+
+
+def quiet(text: str) -> None:
+    """Tell nobody."""
 
 
 class Look(Record):
@@ -143,7 +149,7 @@ class Road:
         Raises:
             RecordError: Nothing was yet.
         """
-        return read(self.records / "submission.json", HandedIn)
+        return read_slip(self.records / "submission.json", HandedIn)
 
 
 def _now() -> datetime:
@@ -164,7 +170,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
     start = create_workspace(paper, workspace)
-    who = Who.model_validate(settings.participant.model_dump(exclude={"options"}))
+    who = Who(**settings.participant.model_dump(exclude={"options"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
     attempt = Attempt(
@@ -188,9 +194,40 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
         tracking_uri=settings.tracking.uri,
         tracking_prefix=settings.tracking.experiment_prefix,
     )
-    write(folder / "attempt.json", attempt)
+    write_slip(folder / "attempt.json", attempt)
     tell(f"handed out: {paper.spec.title} at {start[:12]} in {workspace}")
     return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
+
+
+def begun_by(settings: Settings) -> None:
+    """See that a person does not begin by mistake what they have begun already.
+
+    Raises:
+        UsageError: They work on the paper at this moment.
+    """
+    store, paper = Store(settings.results.resolve()), open_paper(settings.paper)
+    for name in store.attempts():
+        desk = Desk(folder=store.attempt(name))
+        same = desk.attempt.paper == paper.id and desk.attempt.participant.kind == settings.participant.kind
+        if not same or desk.attempt.participant.name != settings.participant.name:
+            continue
+        if desk.account().state not in ("over", "withdrawn"):
+            raise UsageError(
+                "you work on this paper already",
+                where=name,
+                remedy=f"go on there: cd {desk.workspace}; or begin anew beside it with --another",
+            )
+
+
+def ensure_no_person(settings: Settings) -> None:
+    """See that nobody is waited for who works at their own pace.
+
+    Raises:
+        UsageError: The participant is a person.
+    """
+    if settings.participant.adapter == "human":
+        remedy = f"begin with: reproof start {settings.paper} --as {settings.participant.name}"
+        raise UsageError("a person works at their own pace, not within `reproof attempt`", remedy=remedy)
 
 
 def granted(paper: Paper, asked: BudgetSettings) -> Budget:
@@ -202,7 +239,7 @@ def granted(paper: Paper, asked: BudgetSettings) -> Budget:
     if asked.name not in paper.spec.budgets:
         raise unknown("budget", asked.name, paper.spec.budgets, where=paper.folder / "paper.yaml")
     own = paper.spec.budgets[asked.name].model_dump()
-    return Budget.model_validate({**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
+    return Budget(**{**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
 
 
 def resume(
@@ -217,7 +254,7 @@ def resume(
     return road_of(Desk(folder=store.known_attempt(name)), tell=tell, progress=progress, private_path=private_path)
 
 
-def road_of(desk: Desk, *, tell: Tell, progress: Progress = silent, private_path: Path | None = None) -> Road:
+def road_of(desk: Desk, *, tell: Tell = quiet, progress: Progress = silent, private_path: Path | None = None) -> Road:
     """The road that an attempt is on."""
     here = Path(desk.attempt.paper_folder)
     paper = open_paper(str(here) if here.is_dir() else desk.attempt.paper, private_path=private_path)
@@ -258,8 +295,8 @@ def hand_in(road: Road, outcome: Outcome) -> HandedIn:
                 road.desk.note("submitted", refused=str(error))
                 raise
             last = road.desk.events()[-1]
-            handed = _handed_in(outcome, saved, taken, found).model_copy(update={"ledger": (last.number, last.digest)})
-            write(staging / "submission.json", handed)
+            handed = _handed_in(outcome, saved, taken, found, last)
+            write_slip(staging / "submission.json", handed)
             land(staging, road.folder / SUBMISSIONS / f"{found.submissions + 1:03}")
         road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
     if saved.problem:
@@ -303,7 +340,7 @@ def _start(road: Road) -> Files:
     return kept_files(road.attempt.start_tree, road.store.root)
 
 
-def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account) -> HandedIn:
+def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account, last: ledger.Event) -> HandedIn:
     return HandedIn(
         commit=taken.commit,
         tree=taken.tree,
@@ -319,7 +356,7 @@ def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account
         credits=found.credits(),
         late=found.late,
         saved=saved.commit is not None,
-        ledger=(0, ""),
+        ledger=(last.number, last.digest),
     )
 
 
@@ -338,7 +375,7 @@ def commit_road(road: Road, commit: str) -> Road:
     taken = intake(made, base, start=_start(road), store=road.store.root, sandbox=road.sandbox, commit=commit)
     folder = private_folder(road.records / HISTORY / taken.commit)
     facts = {"commit": taken.commit, "tree": taken.tree, "files": taken.files, "bytes": taken.bytes}
-    write(folder / "submission.json", handed.model_copy(update={**facts, "history": list(taken.history)}))
+    write_slip(folder / "submission.json", msgspec.structs.replace(handed, **facts, history=list(taken.history)))
     return replace(road, of=folder)
 
 

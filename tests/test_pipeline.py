@@ -21,7 +21,8 @@ from tiny_paper import WORK, lean, write_paper
 from harness.errors import SubmissionError, UsageError
 from harness.paper.load import load_paper
 from harness.pipeline import Rerun, ensure_submission, hand_out, rerun, resume, score, units_of, work
-from harness.record.store import Store, read
+from harness.record.files import Store
+from harness.record.store import read
 from harness.rerun.engine import known_records
 from harness.rerun.execute import RunRecord
 from harness.scoring.finding import Verdict
@@ -84,9 +85,9 @@ def test_what_an_attempt_leaves(finished: Attempted) -> None:
     }  # fmt: skip
     kinds = [json.loads(line)["kind"] for line in (road.folder / "ledger.jsonl").read_text().splitlines()]
     assert kinds[:7] == ["started", "resumed", "committed", "paused", "submitted", "rerun", "scored"]
-    for name in ("", "private"):
-        assert (road.folder / name).stat().st_mode & 0o077 == 0
-    plan = json.loads((road.folder / "private/plan.json").read_text())
+    for folder in (road.folder, road.records, road.private):
+        assert folder.stat().st_mode & 0o077 == 0
+    plan = json.loads((road.private / "plan.json").read_text())
     public = (road.folder / "ledger.jsonl").read_text()
     assert not any(str(seed) in public for seed in plan["seeds"])
     assert not any(digest in public for digests in plan["held_out"].values() for digest in digests)

@@ -7,11 +7,10 @@ import secrets
 from datetime import datetime
 from typing import Literal, get_args
 
-from harness.paper.schema import Budget
-from harness.record.store import Record
+from harness.record.files import Slip
 
 
-class Who(Record):
+class Who(Slip, frozen=True):
     """A participant, as the records name them."""
 
     kind: str
@@ -31,7 +30,7 @@ def condition_of(kind: str) -> Condition:
     return "human" if kind == "human" else "agent" if kind == "agent" else "harness"
 
 
-class Terms(Record):
+class Terms(Slip, frozen=True):
     """What may be done with the work beyond rerunning and scoring it."""
 
     licence: str | None
@@ -40,7 +39,17 @@ class Terms(Record):
     """Whether it may be published together with its score."""
 
 
-class Attempt(Record):
+class Budget(Slip, frozen=True):
+    """What was granted: seconds of working, wall and CPU time, bytes, steps of environments (None: not limited)."""
+
+    working: float
+    wall: float
+    cpu: float
+    disk: int
+    env_steps: int | None
+
+
+class Attempt(Slip, frozen=True):
     """One participant on one task, as it was begun."""
 
     id: str
@@ -69,7 +78,7 @@ class Attempt(Record):
     tracking_prefix: str
 
 
-class HandedIn(Record):
+class HandedIn(Slip, frozen=True):
     """The submission: one commit, and what it cost."""
 
     commit: str
@@ -99,5 +108,13 @@ class HandedIn(Record):
 
 def attempt_name(paper: str, participant: str, now: datetime) -> str:
     """A name that sorts by time and cannot clash: paper, participant, moment, four random letters."""
-    plain = re.sub(r"[^A-Za-z0-9_]+", "-", participant)[:40].strip("-") or "anonymous"
-    return f"{now:%Y%m%d-%H%M%S}-{paper}-{plain}-{secrets.token_hex(2)}"
+    return f"{now:%Y%m%d-%H%M%S}-{paper}-{plain_name(participant)}-{secrets.token_hex(2)}"
+
+
+def plain_name(name: str) -> str:
+    """A name as a folder can bear it.
+
+    >>> plain_name("Ada L. / ../x")
+    'Ada-L-x'
+    """
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name)[:40].strip("-") or "anonymous"

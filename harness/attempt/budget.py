@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.attempt.attempt import Budget
 from harness.attempt.clock import Moment, awake_between, wall_between
 from harness.attempt.ledger import Event
-from harness.paper.schema import Budget
 
 State = Literal["ready", "running", "paused", "interrupted", "submitted", "over", "withdrawn"]
 """`interrupted`: the machine went down while the clock ran; `over`: working or wall time is used up."""
@@ -205,7 +205,7 @@ class _Reckoning:
         at = event.moment
         self.wall += wall_between(self.last, at) if self.last else 0.0
         if LAST_SIGN in event.data:
-            self.signs.append(Moment(**event.data[LAST_SIGN]))  # type: ignore[arg-type]
+            self.signs.append(Moment(**event.data[LAST_SIGN]))
         if self.since and at.boot != self.since.boot:
             self._interrupt()
         match event.kind:

@@ -19,7 +19,7 @@ from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, dis
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
-from harness.record.store import read, write_text
+from harness.record.files import read_slip, write_text
 
 EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
 _HASH = re.compile(r"[0-9a-f]{40}")
@@ -36,7 +36,7 @@ class Desk:
     @cached_property
     def attempt(self) -> Attempt:
         """The attempt as it was begun."""
-        return read(self.folder / "attempt.json", Attempt)
+        return read_slip(self.folder / "attempt.json", Attempt)
 
     @property
     def workspace(self) -> Path:
@@ -56,7 +56,7 @@ class Desk:
         """
         path = self.folder / ledger.FILE
         events = ledger.read(path)
-        noted = [read(folder / "submission.json", HandedIn).ledger for folder in self.submissions]
+        noted = [read_slip(folder / "submission.json", HandedIn).ledger for folder in self.submissions]
         ledger.anchored(path, events, {0: self.attempt.anchor, **dict(noted)})
         return events
 
@@ -121,7 +121,7 @@ class Desk:
         """Write down what a harness that was killed could not: the ends of commands, and a submission's event."""
         counted = sum(event.kind == "submitted" and "commit" in event.data for event in self.events())
         for folder in self.submissions[counted:]:
-            handed = read(folder / "submission.json", HandedIn)
+            handed = read_slip(folder / "submission.json", HandedIn)
             self.note("submitted", commit=handed.commit, tree=handed.tree)
         for path, data in self._executing():
             with contextlib.suppress(OSError), path.open("r+b") as file:

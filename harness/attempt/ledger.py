@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+import msgspec
 
 from harness.attempt import clock
 from harness.attempt.clock import Moment
 from harness.errors import RecordError
+from harness.record.files import Slip
 
 FILE = "ledger.jsonl"
 """In the attempt's folder."""
@@ -44,32 +45,33 @@ NOTHING = "0" * 64
 _BLOCK = 65_536
 
 
-def _utc(text: str) -> str:
-    if datetime.fromisoformat(text).utcoffset() != timedelta(0):
-        raise ValueError("expected a time in UTC, as in 2026-01-31T12:00:00Z")
-    return text
+_Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class Event(BaseModel):
+class Event(Slip, frozen=True):
     """One line of the ledger."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    number: int = Field(ge=0)
+    number: Annotated[int, msgspec.Meta(ge=0)]
     """Its place in the ledger, from 0."""
-    time: Annotated[str, AfterValidator(_utc)]
+    time: str
     """ISO 8601, in UTC."""
-    boot: str = Field(max_length=64)
+    boot: Annotated[str, msgspec.Meta(max_length=64)]
     """Which start of the machine the next two count from."""
-    awake: float = Field(ge=0, allow_inf_nan=False)
+    awake: _Seconds
     """Seconds since then that it was awake."""
-    up: float = Field(ge=0, allow_inf_nan=False)
+    up: _Seconds
     """Seconds since then."""
     kind: Kind
-    data: dict[str, JsonValue] = {}
+    data: dict[str, Any]
     """What belongs to the kind: a reason, a commit, a usage."""
-    previous: str = Field(pattern="^[0-9a-f]{64}$")
+    previous: _Hash
     """SHA-256 of the line before, without its end."""
+
+    def __post_init__(self) -> None:
+        """Refuse a time that is none, or of another zone."""
+        if datetime.fromisoformat(self.time).utcoffset() != timedelta(0):
+            raise ValueError("expected a time in UTC, as in 2026-01-31T12:00:00Z")
 
     @property
     def moment(self) -> Moment:
@@ -79,7 +81,7 @@ class Event(BaseModel):
     @property
     def line(self) -> bytes:
         """The event as it stands in the file, without the line's end."""
-        return self.model_dump_json().encode()
+        return msgspec.json.encode(self)
 
     @property
     def digest(self) -> str:
@@ -161,9 +163,9 @@ def _event(path: Path, kind: Kind, data: dict[str, Any], *, at: Moment, after: E
             previous=after.digest if after else NOTHING,
         )
         # What does not come back the same (NaN, for one) would break the chain for everybody later.
-        if Event.model_validate_json(event.line) != event:
+        if msgspec.json.decode(event.line, type=Event) != event:
             raise ValueError("not every value of it is JSON")
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise RecordError(
             "this event cannot be written",
             where=path,
@@ -224,10 +226,9 @@ def _last(descriptor: int, size: int, path: Path) -> Event | None:
 
 def _parsed(line: bytes, path: Path, number: int | None) -> Event:
     try:
-        return Event.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _damaged(path, number, f"{'.'.join(map(str, first['loc']))} {first['msg']}".strip()) from None
+        return msgspec.json.decode(line, type=Event)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _damaged(path, number, str(error)) from None
 
 
 def _damaged(path: Path, number: int | None, reason: str) -> RecordError:

@@ -10,13 +10,13 @@ import os
 from pathlib import Path
 
 from harness.errors import RecordError, UsageError
-from harness.record.store import Record, read, write
+from harness.record.files import Slip, read_slip, write_slip
 
 STATE = "XDG_STATE_HOME"
 """Environment variable: the folder for the state of programs; `~/.local/state` unless set."""
 
 
-class _Place(Record):
+class _Place(Slip, frozen=True):
     workspace: str
     attempt: str
     """The attempt's folder."""
@@ -36,7 +36,7 @@ def remember(workspace: Path, attempt: Path) -> None:
     """
     note = _note_of(workspace.resolve())
     try:
-        write(note, _Place(workspace=str(workspace.resolve()), attempt=str(attempt.resolve())))
+        write_slip(note, _Place(workspace=str(workspace.resolve()), attempt=str(attempt.resolve())))
     except OSError as error:
         raise UsageError(
             "where this workspace belongs cannot be noted",
@@ -53,7 +53,7 @@ def attempt_of(folder: Path) -> Path | None:
         note = _note_of(candidate)
         if note.is_file():
             try:
-                found = Path(read(note, _Place).attempt)
+                found = Path(read_slip(note, _Place).attempt)
             except RecordError:
                 continue
             return found if (found / "attempt.json").is_file() else None

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.attempt.plumbing import File, Files, Objects, Signature, commit, name_of, snapshot
+from harness.attempt.work import BRIEF
 from harness.errors import PaperError
 from harness.paper.load import Paper
 from harness.paper.mutations import REFERENCE, Mutation
 
-BRIEF = "BRIEF.md"
+TASK = "TASK.md"
 START_FILE = "start_commit"
 """In the paper's folder: the hash everybody starts from."""
 _START_TIME = 946_684_800
@@ -19,6 +20,38 @@ _START_TIME = 946_684_800
 _AUTHOR = Signature("Reproof", "reproof@reproof.invalid", _START_TIME)
 _MESSAGE = "The start of a reproduction"
 _IGNORED = b"__pycache__/\n*.py[cod]\n.venv/\n.pytest_cache/\n.ipynb_checkpoints/\n/out/\n"
+_TASK = """\
+# Your task
+
+Reproduce *{title}*. `BRIEF.md` says what is claimed, how every number is measured and what it weighs; `paper.yaml` says
+the same to the harness, and `metrics.py` is how it measures.
+
+## The contract
+
+For each experiment ({experiments}), the harness runs in the root of this repository, in a clean room without network:
+
+    python -m reproduction RUN.json OUT/
+
+`RUN.json` holds `experiment`, `parameters`, `seed`, `instance` and `limits`; an array in the instance stands as
+`{{"npy": "name.npy"}}`, a file beside it. The program writes the outputs that the brief declares into `OUT/`. The same
+seed gives the same outputs. The stubs in `reproduction/` are yours to fill or to replace.
+
+What counts is what the harness measures when it reruns your commit with seeds and instances of its own. Partial work
+earns partial credit, and every claim is scored by itself.
+
+## Working
+
+    reproof clock start            your clock; only you start and pause it
+    reproof status                 what is used, what is left, when it ends
+    reproof exec -- COMMAND        run something, metered; what is run elsewhere is self-declared
+    reproof check                  rehearse the rerun on the pinned instances
+    reproof clock pause "lunch"    a pause has a reason
+    reproof clock note "..."       a note; --cpu, --working, --env-steps declare what was used elsewhere
+    reproof submit                 hand in what is here, committed or not; the last submission counts
+
+Commit often: your score at each quarter of the budget is taken from the history. Stay on descendants of the first
+commit. When the time is used up, what is here is handed in for you.
+"""
 _PUBLIC = ("metrics.py", "paper.yaml", "environments.py")
 
 
@@ -29,7 +62,8 @@ def start_files(paper: Paper) -> dict[str, File]:
         PaperError: The starter holds something that is no plain file, or one of the names that are ours.
     """
     files = dict(_folder(paper.starter))
-    ours = {BRIEF: File(paper.brief_file.read_bytes()), ".gitignore": File(_IGNORED)}
+    ours = {BRIEF: File(paper.brief_file.read_bytes()), TASK: File(_task(paper).encode())}
+    ours[".gitignore"] = File(_IGNORED)
     for name in _PUBLIC:
         if (paper.folder / name).is_file():
             ours[name] = File((paper.folder / name).read_bytes())
@@ -40,6 +74,10 @@ def start_files(paper: Paper) -> dict[str, File]:
             remedy="remove it from the starter; it is taken from the paper's folder",
         )
     return dict(sorted((files | ours).items()))
+
+
+def _task(paper: Paper) -> str:
+    return _TASK.format(title=paper.spec.title, experiments=", ".join(f"`{name}`" for name in paper.spec.experiments))
 
 
 def start_objects(paper: Paper) -> tuple[str, Objects]:

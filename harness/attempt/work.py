@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from harness.attempt.desk import EXECUTING, Desk
-from harness.attempt.task import BRIEF
 from harness.cleanroom.sandbox import Completed, Job, Limits, Listener, Mount, Sandbox, Usage
 from harness.errors import UsageError
-from harness.paper.load import find_papers
+from harness.paper.find import find_papers
 from harness.paper.quantities import show_seconds
 
+BRIEF = "BRIEF.md"
 WORKSPACE = "/reproof/work"
 """Where a workspace lies inside the clean room; no environment of this machine is likely to lie beneath it."""
 MEMORY, PROCESSES = 8 * 2**30, 512
@@ -110,6 +110,14 @@ class Bench:
     def _hidden(self) -> tuple[Path, ...]:
         folders = {Path(self.desk.attempt.paper_folder), *find_papers().values()}
         return tuple(sorted(folder / "private" for folder in folders))
+
+
+def inside(workspace: Path, folder: Path) -> str:
+    """Where a folder of the workspace lies in the clean room; the workspace's root for any other folder."""
+    here = folder.resolve()
+    if not here.is_relative_to(workspace.resolve()):
+        return WORKSPACE
+    return str(Path(WORKSPACE) / here.relative_to(workspace.resolve()))
 
 
 @contextlib.contextmanager

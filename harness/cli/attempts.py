@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.desk import attempt_argument, desk_of, private_option, results_option
+from harness.cli.terminal import as_json, print_json
+
 if TYPE_CHECKING:
     from harness.pipeline import Road
     from harness.scoring.score import Score
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
-results_option = click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Where records are kept.",
-)
-private_option = click.option(
-    "--private-path", type=click.Path(path_type=Path, exists=True), default=None, help="References kept elsewhere."
-)
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -43,94 +36,104 @@ def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
 
 def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
     """Make the attempts that some overrides ask for, and print their scores."""
-    from harness.cli.terminal import Teller, print_json
+    from harness.cli.terminal import Teller
     from harness.config import compose
-    from harness.pipeline import hand_out
+    from harness.pipeline import ensure_no_person, hand_in, hand_out, work
 
     scores = []
     for settings in compose(overrides):
+        ensure_no_person(settings)
         with Teller() as teller:
             road = hand_out(settings, tell=teller.say, progress=teller.progress)
-            scores.append(_go_on(road, settings.participant.options))
+            with going_on(road):
+                hand_in(road, work(road, settings.participant.options))
+            scores.append(finish(road))
         if not as_json:
-            _show(road, scores[-1])
+            show(road, scores[-1])
     if as_json:
         found = [score.model_dump(mode="json") for score in scores]
         print_json(found[0] if len(found) == 1 else found)
 
 
-def _go_on(road: Road, options: dict[str, Any]) -> Score:
-    from harness.pipeline import hand_in, rerun, score, work
-    from harness.report.mirror import track
-
+@contextmanager
+def going_on(road: Road) -> Iterator[None]:
+    """After an interrupt, say how to go on."""
     try:
-        hand_in(road, work(road, options))
-        rerun(road)
-        result = score(road)
-        track(road)
+        yield
     except KeyboardInterrupt:
         road.tell(f"interrupted; go on with: reproof rerun {road.attempt.id} --results {road.store.root}")
         raise
+
+
+def finish(road: Road) -> Score:
+    """Everything that follows a submission: rerun it, score it, score its history, mirror it."""
+    from harness.overtime import over_time
+    from harness.pipeline import rerun, score
+    from harness.report.mirror import track
+
+    with going_on(road):
+        rerun(road)
+        result = score(road)
+        over_time(road)
+        track(road)
     return result
 
 
-def _show(road: Road, result: Score) -> None:
-    from harness.report.kept import where_to_look
+def show(road: Road, result: Score) -> None:
+    """A score with all its reasons, and where to look on."""
+    from harness.report.kept import kept_points, where_to_look
     from harness.report.table import print_score
 
-    print_score(result)
+    print_score(result, kept_points(road.desk))
     for line in where_to_look(road):
         click.echo(line)
 
 
-def _resume(name: str, results: Path, private_path: Path | None, teller: Any) -> Road:
-    from harness.pipeline import resume
+def _road(name: str | None, results: Path, private_path: Path | None, teller: Any) -> Road:
+    from harness.pipeline import road_of
 
-    return resume(name, results, tell=teller.say, progress=teller.progress, private_path=private_path)
+    desk = desk_of(name, results)
+    return road_of(desk, tell=teller.say, progress=teller.progress, private_path=private_path)
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@attempt_argument
 @results_option
 @private_option
 @as_json
-def rerun(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
+def rerun(name: str | None, results: Path, private_path: Path | None, as_json: bool) -> None:
     """Rerun a submission in the clean room and score it; runs that have a record are not done again.
 
     \b
     Example:
       reproof rerun 20261122-101500-tree_search-reference-a1b2
     """
-    from harness.cli.terminal import Teller, print_json
-    from harness.pipeline import ensure_submission, score
-    from harness.pipeline import rerun as run_again
-    from harness.report.mirror import track
+    from harness.cli.terminal import Teller
+    from harness.pipeline import ensure_submission
 
     with Teller() as teller:
-        road = _resume(name, results, private_path, teller)
+        road = _road(name, results, private_path, teller)
         ensure_submission(road)
-        run_again(road)
-        result = score(road)
-        track(road)
-    print_json(result.model_dump(mode="json")) if as_json else _show(road, result)
+        result = finish(road)
+    print_json(result.model_dump(mode="json")) if as_json else show(road, result)
 
 
-def _scored(name: str, results: Path, private_path: Path | None, as_json: bool, *, again: bool) -> None:
-    from harness.cli.terminal import Teller, print_json
+def _scored(name: str | None, results: Path, private_path: Path | None, as_json: bool, *, again: bool) -> None:
+    from harness.cli.terminal import Teller
     from harness.pipeline import score as grade
 
     with Teller() as teller:
-        road = _resume(name, results, private_path, teller)
+        road = _road(name, results, private_path, teller)
         result = grade(road, again=again)
-    print_json(result.model_dump(mode="json")) if as_json else _show(road, result)
+    print_json(result.model_dump(mode="json")) if as_json else show(road, result)
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@attempt_argument
 @results_option
 @private_option
 @as_json
-def score(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
+def score(name: str | None, results: Path, private_path: Path | None, as_json: bool) -> None:
     """Score an attempt from its runs; nothing is rerun.
 
     \b
@@ -141,46 +144,71 @@ def score(name: str, results: Path, private_path: Path | None, as_json: bool) ->
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@attempt_argument
+@click.option("--paper", default=None, help="Everybody whose score on this paper is by another version of it.")
 @results_option
 @private_option
 @as_json
-def rescore(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
+def rescore(name: str | None, paper: str | None, results: Path, private_path: Path | None, as_json: bool) -> None:
     """Score again with the paper's claims, metrics and rubric as they are now, from the kept outputs.
 
     \b
     Example:
       reproof rescore 20261122-101500-tree_search-reference-a1b2
+      reproof rescore --paper tree_search
     """
-    _scored(name, results, private_path, as_json, again=True)
+    if paper is None:
+        _scored(name, results, private_path, as_json, again=True)
+        return
+    rescore_everybody(paper, results, private_path, as_json)
+
+
+def rescore_everybody(paper: str, results: Path, private_path: Path | None, as_json: bool) -> None:
+    """Score everybody again whom a changed paper concerns, and print before and after."""
+    from harness.appeals import Everybody
+    from harness.cli.terminal import Teller
+    from harness.report.appeals import change_lines
+
+    with Teller() as teller:
+        changes = Everybody(paper=paper, results=results, tell=teller.say, private_path=private_path).rescored()
+    if as_json:
+        print_json([change.model_dump(mode="json") for change in changes])
+        return
+    for line in change_lines(changes, paper):
+        click.echo(line)
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@attempt_argument
 @results_option
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Draw it into this file instead."
 )
 @as_json
-def report(name: str, results: Path, svg: Path | None, as_json: bool) -> None:
+def report(name: str | None, results: Path, svg: Path | None, as_json: bool) -> None:
     """Show an attempt's score and the reason for every part of it.
 
     \b
     Example:
       reproof report 20261122-101500-tree_search-reference-a1b2
     """
-    from harness.cli.terminal import print_json
-    from harness.report.kept import kept_score
+    from harness.appeals import disputes
+    from harness.report.appeals import dispute_lines
+    from harness.report.kept import kept_points, kept_score
     from harness.report.table import draw_score, print_score
 
-    result = kept_score(name, results)
+    desk = desk_of(name, results)
+    result, points, open_questions = kept_score(desk), kept_points(desk), disputes(desk)
     if svg is not None:
-        draw_score(result, svg)
+        draw_score(result, points, svg)
         click.echo(f"drawn: {svg}", err=True)
     if as_json:
-        print_json(result.model_dump(mode="json"))
+        more = {"over_time": [point.model_dump(mode="json") for point in points]}
+        print_json({**result.model_dump(mode="json"), **more, "disputes": [q.model_dump() for q in open_questions]})
     elif svg is None:
-        print_score(result)
+        print_score(result, points)
+        for line in dispute_lines(open_questions):
+            click.echo(line)
 
 
 @click.command()
@@ -193,21 +221,20 @@ def attempts(results: Path, as_json: bool) -> None:
     Example:
       reproof attempts --results results
     """
-    from harness.cli.terminal import print_json
     from harness.report.kept import list_attempts
 
     rows = list_attempts(results)
     if as_json:
         print_json(rows)
     elif not rows:
-        click.echo(f"no attempts in {results}; begin with: reproof attempt paper=tree_search participant=reference")
+        click.echo(f"no attempts in {results}; begin with: reproof start tree_search --as NAME")
     for row in [] if as_json else rows:
         value = "" if row["score"] is None else f"{row['score']:.3f}"
-        click.echo(f"{row['attempt']:60} {row['verdict'] or 'not scored':10} {value}")
+        click.echo(f"{row['attempt']:60} {row['condition']:17} {row['verdict'] or 'not scored':10} {value}")
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@attempt_argument
 @click.option("--uri", default=None, help="MLflow tracking URI; by default SQLite inside the results folder.")
 @results_option
 @as_json
@@ -218,10 +245,11 @@ def track(name: str, uri: str | None, results: Path, as_json: bool) -> None:
     Example:
       reproof track 20261122-101500-tree_search-reference-a1b2 --uri http://127.0.0.1:5000
     """
-    from harness.cli.terminal import Teller, print_json
+    from harness.cli.terminal import Teller
     from harness.report.mirror import track as mirror
 
     with Teller() as teller:
-        runs = mirror(_resume(name, results, None, teller), uri=uri)
+        road = _road(name, results, None, teller)
+        runs = mirror(road, uri=uri)
     if as_json:
-        print_json({"attempt": name, "runs": runs})
+        print_json({"attempt": road.attempt.id, "runs": runs})

@@ -28,7 +28,7 @@ class Verbs(click.Group):
         if name not in VERBS:
             raise unknown("verb", name, VERBS)
         module = importlib.import_module(f"harness.cli.{VERBS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def get_help(self, ctx: click.Context) -> str:

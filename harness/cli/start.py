@@ -8,10 +8,20 @@ import sys
 VERBS: dict[str, tuple[str, str]] = {
     "papers": ("papers", "List the papers."),
     "paper": ("papers", "Show, validate and sync a paper; print the schema."),
+    "start": ("desk", "Begin to reproduce a paper yourself: a workspace and a clock of your own."),
+    "clock": ("desk", "Start and pause your clock, note what you do."),
+    "status": ("desk", "Say what is used, what is left and what comes next."),
+    "exec": ("desk", "Run a command in the clean room, metered."),
+    "check": ("desk", "Rehearse the rerun on the pinned instances."),
+    "submit": ("desk", "Hand in what is in the workspace, and score it."),
+    "timesheet": ("desk", "List working time, metered commands and what was declared."),
+    "withdraw": ("desk", "End your attempt before its time."),
+    "hand-over": ("desk", "Let somebody else go on."),
     "attempt": ("attempts", "Take a participant from brief to score."),
     "rerun": ("attempts", "Rerun a submission in the clean room, or go on with it."),
     "score": ("attempts", "Score an attempt from its runs."),
     "rescore": ("attempts", "Score again, with the paper as it is now, without rerunning."),
+    "dispute": ("disputes", "Object to a leaf of a score; a maintainer answers."),
     "report": ("attempts", "Show an attempt's score and its reasons."),
     "attempts": ("attempts", "List the attempts."),
     "track": ("attempts", "Mirror an attempt to MLflow from its records."),
@@ -27,6 +37,7 @@ Usage: reproof VERB [ARGUMENTS]
 
   Example:
     reproof demo
+    reproof start tree_search --as ada
     reproof attempt paper=tree_search participant=reference
 
 Verbs:
@@ -40,7 +51,7 @@ Options:
 
 def overview() -> str:
     """What `reproof --help` prints."""
-    return _HELP.format(verbs="\n".join(f"  {name:9} {line}" for name, (_, line) in VERBS.items()))
+    return _HELP.format(verbs="\n".join(f"  {name:10} {line}" for name, (_, line) in VERBS.items()))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import sys
@@ -11,6 +12,13 @@ from typing import Any
 import click
 
 from harness.report.text import plain
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on standard output.")
+
+
+def asks(as_json: bool) -> bool:
+    """Whether a person sits there who can be asked."""
+    return not as_json and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def print_json(value: Any) -> None:
@@ -24,6 +32,21 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return "Infinity" if value == math.inf else "-Infinity" if value == -math.inf else value
+
+
+class Echo:
+    """What a command writes, as it comes: as it is into a file or a pipe, harmless on a terminal."""
+
+    def __init__(self) -> None:
+        """Look where it goes."""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace") if sys.stdout.isatty() else None
+
+    def __call__(self, data: bytes) -> None:
+        """Write one piece at once."""
+        if self._decoder is not None:
+            data = plain(self._decoder.decode(data), also="\r").encode()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
 
 
 class Teller:

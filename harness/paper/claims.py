@@ -14,7 +14,9 @@ Scalar = bool | int | float | str
 class Entry(BaseModel):
     """A frozen part of paper.yaml in which unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Selection(Entry):

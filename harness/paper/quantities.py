@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from typing import Any
 
 _DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -68,8 +66,3 @@ def show_size(value: float) -> str:
     binary = {unit: scale for unit, scale in _SIZE_UNITS.items() if unit == "B" or unit.endswith("iB")}
     unit = max((u for u, s in binary.items() if value >= s), key=binary.__getitem__, default="B")
     return f"{value / binary[unit]:.4g} {unit}"
-
-
-_quantity_schema = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\d+(\.\d+)?\s*[A-Za-z]+$"}]}
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0), WithJsonSchema(_quantity_schema)]
-Bytes = Annotated[int, BeforeValidator(size), Field(gt=0), WithJsonSchema(_quantity_schema)]

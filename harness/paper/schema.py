@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.paper.claims import Claim, Entry, InstanceSet, Probe, Scalar, Selection
-from harness.paper.quantities import Bytes, Seconds
+from harness.paper.fields import Bytes, Seconds
 from harness.paper.rubric import Group, Share, shares
 
 WALL_OVER_CPU = 5.0

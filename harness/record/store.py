@@ -1,116 +1,24 @@
-"""Where records lie in `results/`, and the atomic writes that put them there."""
+"""Records as they are written and read back: each stage leaves one, and the next starts from it."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.errors import RecordError, unknown
-
-PRIVATE = 0o700
-"""Mode of the folders under `results/`: they hold seeds and held-out instances."""
+from harness.record.files import damaged, missing, write_text
 
 
 class Record(BaseModel):
     """A frozen value that crosses a file; unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True, use_attribute_docstrings=True, ser_json_inf_nan="strings"
+    )
 
 
 R = TypeVar("R", bound=Record)
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """The folder of records. Everything in it lands whole or not at all."""
-
-    root: Path
-
-    def attempt(self, name: str) -> Path:
-        """The folder of an attempt."""
-        return self.root / "attempts" / name
-
-    def known_attempt(self, name: str) -> Path:
-        """The folder of an attempt that exists.
-
-        Raises:
-            UsageError: No attempt has that name here.
-        """
-        if name not in (known := self.attempts()):
-            raise unknown("attempt", name, known, where=self.root)
-        return self.attempt(name)
-
-    def attempts(self) -> list[str]:
-        """All attempts that have a record, oldest name first."""
-        return sorted(path.parent.name for path in (self.root / "attempts").glob("*/attempt.json"))
-
-    def run(self, key: str) -> Path:
-        """The folder of a run."""
-        return self.root / "runs" / key[:2] / key
-
-    @property
-    def trees(self) -> Path:
-        """The folder of submissions' files, one subfolder a Git tree."""
-        return self.root / "trees"
-
-    def lock(self, name: str) -> Path:
-        """A file to lock on."""
-        return private_folder(self.root / "locks") / f"{name}.lock"
-
-    @contextlib.contextmanager
-    def staging(self) -> Iterator[Path]:
-        """A fresh folder on the store's own file system, gone afterwards."""
-        folder = private_folder(self.root / "staging" / uuid.uuid4().hex)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can read."""
-    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
-    return path
-
-
-def land(staged: Path, final: Path) -> bool:
-    """Move a finished folder to its place by one rename.
-
-    Returns:
-        False if another process landed the same work first; its folder stays.
-    """
-    private_folder(final.parent)
-    try:
-        staged.rename(final)
-    except OSError:
-        if not final.is_dir():
-            raise
-        return False
-    return True
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file's content in one rename, on disk before the name changes."""
-    private_folder(path.parent)
-    staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with staged.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.replace(path)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
 
 
 def write(path: Path, record: Record) -> None:
@@ -127,21 +35,8 @@ def read(path: Path, kind: type[R]) -> R:
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise RecordError(
-            "this record does not exist", where=path, remedy="run the stage that writes it first"
-        ) from None
+        raise missing(path) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = f"{path} {'.'.join(map(str, first['loc']))}"
-        raise RecordError(
-            "this record is damaged",
-            where=where,
-            expected=kind.__name__,
-            got=first["msg"],
-            remedy="remove the file; the stage that wrote it can be repeated",
-        ) from None
-
-
-def canonical(value: object) -> bytes:
-    """The one JSON text of a value, for hashing."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=True).encode()
+        raise damaged(where, kind.__name__, first["msg"]) from None

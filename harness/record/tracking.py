@@ -15,7 +15,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from harness.errors import HarnessFault
-from harness.record.store import Store, private_folder
+from harness.record.files import Store, private_folder
 
 NO_MIRROR = "none"
 ATTEMPT_TAG, KEY_TAG, KIND_TAG = "reproof.attempt", "reproof.run_key", "reproof.kind"

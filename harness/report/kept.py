@@ -7,8 +7,11 @@ from typing import TypedDict
 
 from harness.attempt.desk import Desk
 from harness.errors import RecordError
+from harness.overtime import FILE as OVER_TIME
+from harness.overtime import OverTime, Point
 from harness.pipeline import Road
-from harness.record.store import Store, read
+from harness.record.files import Store
+from harness.record.store import read
 from harness.record.tracking import NO_MIRROR, ui_command
 from harness.scoring.score import Score
 
@@ -25,19 +28,24 @@ class Row(TypedDict):
     score: float | None
 
 
-def kept_score(name: str, results: Path) -> Score:
-    """The score of an attempt as it was kept.
+def kept_score(desk: Desk) -> Score:
+    """The score of an attempt's latest submission, as it was kept.
 
     Raises:
-        UsageError: There is no such attempt.
         RecordError: It was not scored yet.
     """
-    score = _score_of(Desk(folder=Store(results.resolve()).known_attempt(name)))
+    score = _score_of(desk)
     if score is None:
-        raise RecordError(
-            "this attempt was not scored yet", where=name, remedy=f"`reproof rerun {name}` reruns it and scores it"
-        )
+        name = desk.attempt.id
+        remedy = f"`reproof rerun {name}` hands in what there is, if nothing was yet, reruns it and scores it"
+        raise RecordError("this attempt was not scored yet", where=name, remedy=remedy)
     return score
+
+
+def kept_points(desk: Desk) -> list[Point]:
+    """The score over time of an attempt's latest submission; none where it was not made yet."""
+    path = desk.submissions[-1] / OVER_TIME if desk.submissions else None
+    return read(path, OverTime).points if path is not None and path.exists() else []
 
 
 def _score_of(desk: Desk) -> Score | None:

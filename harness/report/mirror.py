@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
+import msgspec
+
+from harness.attempt.attempt import Attempt
 from harness.pipeline import Measurements, Rerun, Road, units_of
-from harness.record.store import Store, read
+from harness.record.files import Store
+from harness.record.store import read
 from harness.record.tracking import KEY_TAG, KIND_TAG, NO_MIRROR, Entry, Mirror
 from harness.rerun.engine import known_records
 from harness.rerun.execute import RunRecord
@@ -64,7 +68,11 @@ def _parent(road: Road, score: Score) -> Entry:
         started=attempt.started,
         ended=road.submission().at,
         params={"paper": attempt.paper, "participant": attempt.participant.name}
-        | {f"budget_{key}": f"{value:g}" for key, value in attempt.budget.model_dump().items()},
+        | {
+            f"budget_{key}": f"{value:g}"
+            for key, value in msgspec.structs.asdict(attempt.budget).items()
+            if value is not None
+        },
         tags=_tags(score)
         | {
             "reproof.trust": _trust(score),
@@ -75,6 +83,10 @@ def _parent(road: Road, score: Score) -> Entry:
         metrics=tuple((name, value, 0) for name, value in metrics.items()),
         artifacts=(road.records / "score.json", road.records / "measurements.json"),
     )
+
+
+def _granted(attempt: Attempt) -> dict[str, float | None]:
+    return msgspec.structs.asdict(attempt.budget)
 
 
 def _trust(score: Score) -> str:

@@ -10,7 +10,8 @@ import click
 
 from harness.errors import PaperError
 from harness.paper.claims import Probe, provenance_of
-from harness.paper.load import Paper, find_papers, load_paper
+from harness.paper.find import find_papers
+from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import read_mutations
 from harness.paper.quantities import show_seconds, show_size
 

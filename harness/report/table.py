@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.overtime import Point
 from harness.paper.quantities import show_seconds
 from harness.report.text import plain
 from harness.scoring.finding import Verdict
@@ -28,25 +29,26 @@ _LOOK = {
 _COLOUR = {"PASS": "bold green", "FAIL": "bold red", "UNDECIDED": "bold yellow"}
 
 
-def print_score(score: Score) -> None:
-    """The whole score on standard output."""
-    Console(highlight=False, soft_wrap=False).print(score_table(score))
+def print_score(score: Score, points: Sequence[Point] = ()) -> None:
+    """The whole score on standard output, with the score over time where it is known."""
+    Console(highlight=False, soft_wrap=False).print(score_table(score, points))
 
 
-def draw_score(score: Score, path: Path) -> None:
+def draw_score(score: Score, points: Sequence[Point], path: Path) -> None:
     """The same as a picture: an SVG file that needs nothing from outside but a font."""
     console = Console(record=True, width=110, file=StringIO(), force_terminal=True)
-    console.print(score_table(score))
+    console.print(score_table(score, points))
     console.save_svg(str(path), title=f"reproof report {score.attempt}")
 
 
-def score_table(score: Score) -> RenderableType:
-    """Leaves by group of the rubric, the integrity gates, the usage, and the verdict with its reasons last."""
-    return Group(*_head(score), *_leaves(score), *_gates(score), *_foot(score))
+def score_table(score: Score, points: Sequence[Point] = ()) -> RenderableType:
+    """Leaves by group of the rubric, integrity gates, score over time, usage, and the verdict with its reasons last."""
+    return Group(*_head(score), *_leaves(score), *_gates(score), *_over_time(points), *_foot(score))
 
 
 def _head(score: Score) -> Iterator[RenderableType]:
-    who = f"{score.participant['name']} ({score.participant['kind']})"
+    condition = "" if score.condition == "harness" else f", {score.condition}"
+    who = f"{score.participant['name']} ({score.participant['kind']}{condition})"
     legend = "core: nothing passes without it; then verdict, score in [0, 1], share of the whole"
     yield Text(f"\n{score.paper} · {plain(who)} · commit {score.commit[:12]} · attempt {score.attempt}", style="bold")
     yield Text(legend, style="dim")
@@ -90,6 +92,24 @@ def _gates(score: Score) -> Iterator[RenderableType]:
             + Text(plain(gate.detail), style="dim"),
             (0, 0, 0, 1),
         )
+
+
+def _over_time(points: Sequence[Point]) -> Iterator[RenderableType]:
+    """The score that stood at each quarter of the working budget."""
+    if not points:
+        return
+    yield Text("\nscore over the working budget", style="bold")
+    for point in points:
+        yield Padding(Text(_said(point), style="dim"), (0, 0, 0, 2))
+
+
+def _said(point: Point) -> str:
+    head = f"{point.share:4.0%}  commit {point.commit[:12]}  "
+    if point.score is None:
+        return head + plain(point.problem or "not scored")
+    bar = "█" * round(20 * point.score.value)
+    worth = f"{point.score.value:.3f} [{point.score.low:.3f}, {point.score.high:.3f}]"
+    return f"{head}{bar:20}  {worth} {point.verdict}, {point.slots} slots"
 
 
 def _foot(score: Score) -> Iterator[RenderableType]:

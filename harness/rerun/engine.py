@@ -13,7 +13,7 @@ from typing import Protocol
 from harness.cleanroom.sandbox import Sandbox
 from harness.errors import HarnessFault
 from harness.paper.load import Paper
-from harness.record.store import Store
+from harness.record.files import Store
 from harness.rerun.execute import RunRecord, Spent, Status, execute, known
 from harness.rerun.plan import Unit
 

@@ -17,7 +17,8 @@ from harness.errors import HarnessFault
 from harness.paper.claims import Scalar
 from harness.paper.load import Paper
 from harness.paper.schema import Experiment, RunLimits
-from harness.record.store import Record, Store, land, read, write, write_text
+from harness.record.files import Store, land, write_text
+from harness.record.store import Record, read, write
 from harness.rerun.outputs import problems_of
 from harness.rerun.plan import Unit
 

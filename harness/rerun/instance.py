@@ -16,7 +16,7 @@ from harness.errors import PaperError, RecordError
 from harness.paper.claims import InstanceSet
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
-from harness.record.store import canonical, write_text
+from harness.record.files import canonical, write_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from harness.errors import HarnessFault, OutputError, PaperError
 from harness.paper.claims import InstanceSet, Probe, Scalar, Selection, selections
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
-from harness.record.store import Record, Store
+from harness.record.files import Store
+from harness.record.store import Record
 from harness.rerun.execute import RunRecord
 from harness.rerun.outputs import load_outputs
 from harness.rerun.plan import Author, Unit

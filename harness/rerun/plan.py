@@ -15,7 +15,8 @@ from harness.paper.claims import Claim, Probe, Scalar, needs_reference, selectio
 from harness.paper.consistency import needed_cases
 from harness.paper.load import Paper
 from harness.paper.schema import Experiment, RunLimits
-from harness.record.store import Record, canonical, read, write
+from harness.record.files import canonical
+from harness.record.store import Record, read, write
 from harness.rerun.instance import Instance, draw, pinned, restore, save
 
 Author = Literal["submission", "reference"]

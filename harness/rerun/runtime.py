@@ -8,7 +8,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from harness.record.store import canonical
+from harness.record.files import canonical
 
 _NAMED = ("numpy", "torch", "gymnasium", "scipy")
 

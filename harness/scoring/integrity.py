@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.paper.claims import Closeness, selections
 from harness.paper.load import Paper
-from harness.record.store import Record, Store
+from harness.record.files import Store
+from harness.record.store import Record
 from harness.rerun.execute import RunRecord
 from harness.rerun.outputs import load_outputs
 from harness.rerun.plan import Unit

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.paper.claims import Closeness, Probe
 from harness.paper.load import Paper
 from harness.paper.rubric import Share
-from harness.record.store import Store
+from harness.record.files import Store
 from harness.rerun.execute import RunRecord
 from harness.rerun.outputs import load_outputs
 from harness.rerun.plan import Unit

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from harness.paper.claims import provenance_of, selections
 from harness.paper.load import Paper
-from harness.record.store import Record, Store
+from harness.record.files import Store
+from harness.record.store import Record
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Unit

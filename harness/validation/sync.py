@@ -17,7 +17,7 @@ from harness.paper.load import Paper
 from harness.paper.quantities import show_seconds, show_size
 from harness.paper.schema import ArchiveOutput, ArrayOutput, Experiment, Output
 from harness.paper.wording import to_be
-from harness.record.store import write_text
+from harness.record.files import write_text
 
 
 def synchronise(paper: Paper, *, write: bool) -> list[str]:

@@ -21,7 +21,8 @@ from harness.paper.load import Paper
 from harness.paper.mutations import Mutation, read_mutations
 from harness.pipeline import Rerun as RerunRecord
 from harness.pipeline import Road, hand_in, hand_out, rerun, score, units_of, work
-from harness.record.store import Record, private_folder, read
+from harness.record.files import private_folder
+from harness.record.store import Record, read
 from harness.rerun.engine import Progress, known_records, silent
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score

@@ -11,7 +11,6 @@ from harness.attempt.ledger import KINDS, NOTHING, append, read
 from harness.errors import RecordError
 
 
-
 def moment(time: str, awake: float = 5.0) -> Moment:
     return Moment(time=time, boot="b", awake=awake, up=awake)
 

@@ -312,12 +312,12 @@ def test_sizes_are_limited(workspace: Path, git: Git, submit: Submit) -> None:
     with pytest.raises(SubmissionError, match=r"files are too large.*the largest is 'noise' with 2048000"):
         submit(IntakeLimits(total=2_000_000))
     with pytest.raises(SubmissionError, match=r"too many files: expected at most 12"):
-        submit(IntakeLimits(files=12))
+        submit(IntakeLimits(files=13))
     with pytest.raises(SubmissionError, match=r"history is too long"):
         submit(IntakeLimits(commits=1))
     with pytest.raises(SubmissionError, match=r"bundle is too large"):
         submit(IntakeLimits(bundle=5000))
-    assert submit(IntakeLimits(files=14, commits=2, total=2_100_000)).files == 14
+    assert submit(IntakeLimits(files=15, commits=2, total=2_100_000)).files == 15
 
 
 def test_a_small_bundle_may_inflate(workspace: Path, git: Git, submit: Submit, take: Submit, tmp_path: Path) -> None:
@@ -446,7 +446,9 @@ def test_every_git_of_ours_is_deaf_to_the_machine() -> None:
 
 def test_two_may_store_the_same_tree_at_once(paper: Paper, sandbox: Sandbox, base: str, tmp_path: Path) -> None:
     def take() -> Submission:
-        return intake(EmptySubmission(commit=base), base, start=start_files(paper), store=tmp_path / "store", sandbox=sandbox)
+        return intake(
+            EmptySubmission(commit=base), base, start=start_files(paper), store=tmp_path / "store", sandbox=sandbox
+        )
 
     with ThreadPoolExecutor(8) as pool:
         taken = [future.result() for future in [pool.submit(take) for _ in range(16)]]

@@ -27,6 +27,7 @@ def test_start_files_are_what_is_public(paper: Paper) -> None:
     assert list(files) == [
         ".gitignore",
         "BRIEF.md",
+        "TASK.md",
         "metrics.py",
         "paper.yaml",
         "reproduction/__init__.py",

@@ -14,7 +14,7 @@ from harness.cleanroom.backends import open_sandbox
 from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import read_mutations
 from harness.paper.plugin import load_plugin
-from harness.record.store import Store
+from harness.record.files import Store
 from harness.rerun.engine import LocalEngine
 from harness.rerun.instance import draw, restore, save
 from harness.rerun.measure import measure

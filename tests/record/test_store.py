@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import RecordError, UsageError
-from harness.record.store import Record, Store, canonical, land, private_folder, read, write, write_text
+from harness.record.files import Store, canonical, land, private_folder, write_text
+from harness.record.store import Record, read, write
 
 
 class Thing(Record):

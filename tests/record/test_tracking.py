@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import HarnessFault
 from harness.pipeline import resume
-from harness.record.store import Store
+from harness.record.files import Store
 from harness.record.tracking import KEY_TAG, NO_MIRROR, Entry, Mirror, default_uri
 from harness.report.mirror import track
 from harness.scoring.score import Score
@@ -185,7 +185,7 @@ CODE = """
 import sys
 from datetime import datetime, UTC
 from pathlib import Path
-from harness.record.store import Store
+from harness.record.files import Store
 from harness.record.tracking import Entry, Mirror
 now = datetime.now(UTC)
 made = Entry(name=sys.argv[2], status="FINISHED", started=now, ended=now)

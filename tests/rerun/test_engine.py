@@ -16,7 +16,7 @@ from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Completed, Isolation, Job, Limits, Usage
 from harness.errors import RecordError
 from harness.paper.load import Paper
-from harness.record.store import Store
+from harness.record.files import Store
 from harness.rerun.engine import LocalEngine, known_records
 from harness.rerun.execute import known
 from harness.rerun.plan import Planner, Unit, make_plan

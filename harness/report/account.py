@@ -1,0 +1,170 @@
+"""An attempt's account for people and for machines: what is used, what is left, what comes next, and the timesheet."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+from harness.attempt.budget import DECLARABLE, ITEMS, Account, State
+from harness.attempt.desk import Desk
+from harness.paper.quantities import show_seconds, show_size
+from harness.report.text import plain
+
+_SHOW: dict[str, Callable[[float], str]] = {
+    "working": show_seconds,
+    "wall": show_seconds,
+    "cpu": show_seconds,
+    "disk": show_size,
+    "env_steps": lambda steps: f"{steps:,.0f}",
+}
+_LABELS = {"working": "working time", "wall": "wall time", "cpu": "CPU time", "disk": "disk", "env_steps": "env steps"}
+_COLUMNS = ("who", "from", "to", "working", "cpu", "env_steps", "trust", "what")
+
+
+def status(desk: Desk, found: Account) -> dict[str, Any]:
+    """What `reproof status --json` prints."""
+    attempt = desk.attempt
+    return {
+        "attempt": attempt.id,
+        "paper": attempt.paper,
+        "participant": found.holder,
+        "condition": attempt.condition,
+        "state": found.state,
+        "used": {item: round(found.used(item), 3) for item in ITEMS},
+        "left": {item: found.left(item) for item in ITEMS},
+        "declared": {item: found.declared(item) for item in DECLARABLE},
+        "deadline": deadline(found).isoformat(timespec="seconds"),
+        "unrecorded": round(found.unrecorded, 3),
+        "submissions": found.submissions,
+        "workspace": attempt.workspace,
+        "next": list(what_next(desk, found)),
+    }
+
+
+def deadline(found: Account) -> datetime:
+    """When the wall time is used up."""
+    return datetime.now(UTC) + timedelta(seconds=found.budget.wall - found.wall)
+
+
+def status_lines(desk: Desk, found: Account) -> Iterator[str]:
+    """The same for people."""
+    attempt = desk.attempt
+    yield f"{attempt.paper} · {plain(found.holder)} ({attempt.condition}) · {attempt.id}"
+    yield f"workspace: {plain(attempt.workspace)}"
+    yield ""
+    yield f"{'clock':13} {_clock(found)}"
+    for item in ITEMS:
+        limit, show = found.limit(item), _SHOW[item]
+        own = found.declared(item) if item in DECLARABLE else 0.0
+        if limit is None and not found.used(item):
+            continue
+        left = "not limited" if limit is None else f"of {show(limit)}, {show(found.left(item) or 0.0)} left"
+        yield f"{_LABELS[item]:13} {show(found.used(item))} {left}" + (f" ({show(own)} self-declared)" if own else "")
+    yield f"{'deadline':13} {deadline(found):%Y-%m-%d %H:%M} UTC"
+    yield ""
+    yield from (f"next: {line}" for line in what_next(desk, found))
+
+
+def _clock(found: Account) -> str:
+    last = found.stretches[-1] if found.stretches else None
+    said: dict[State, str] = {
+        "ready": "not started yet",
+        "paused": f"paused: {plain(last.ended or '')}" if last else "paused",
+        "interrupted": f"stopped when the machine went down; {show_seconds(found.unrecorded)} since then not counted",
+        "submitted": f"stopped: submission {found.submissions} was handed in",
+        "over": f"over: {found.ended}",
+        "withdrawn": "withdrawn",
+    }
+    if found.state == "running" and last:
+        return f"runs since {last.since.stated:%H:%M} UTC, {show_seconds(last.seconds)} ago"
+    return said[found.state]
+
+
+def what_next(desk: Desk, found: Account) -> Iterator[str]:
+    """What somebody who has just met the tool could do now."""
+    again = f"reproof report {desk.attempt.id}"
+    match found.state:
+        case "ready":
+            yield "reproof clock start, then read TASK.md and BRIEF.md"
+        case "paused":
+            yield "reproof clock start"
+        case "interrupted":
+            yield "reproof clock start; time you worked meanwhile: reproof clock note --working '1 h' 'what I did'"
+        case "running":
+            yield "reproof exec -- COMMAND (metered); reproof check (a rehearsal); reproof clock pause REASON"
+            yield "reproof submit, when it is done"
+        case "submitted":
+            yield f"{again}; or reproof clock start, work on and submit again: the last submission counts"
+        case "over":
+            yield "reproof submit hands in what there is" if found.pending else again
+        case "withdrawn":
+            yield again
+
+
+def one_line(found: Account) -> str:
+    """What is left, in short."""
+    parts = (("working", "of working time"), ("cpu", "of CPU time"))
+    left = ", ".join(f"{show_seconds(found.left(item) or 0.0)} {words}" for item, words in parts)
+    return f"left: {left}; deadline {deadline(found):%Y-%m-%d %H:%M} UTC"
+
+
+def timesheet(found: Account) -> list[dict[str, str]]:
+    """One row a stretch of working time, a metered command, or a declaration; in the order in which they began."""
+    rows = [
+        (
+            stretch.since.time,
+            {
+                "who": stretch.who,
+                "from": stretch.since.time,
+                "to": (stretch.since.stated + timedelta(seconds=stretch.seconds)).isoformat(timespec="seconds"),
+                "working": f"{stretch.seconds:.0f}",
+                "trust": "clocked",
+                "what": stretch.ended or "the clock runs",
+            },
+        )
+        for stretch in found.stretches
+    ]
+    rows += [
+        (
+            extra.at.time,
+            {
+                "who": extra.who,
+                "from": extra.at.time,
+                **{item: f"{extra.used[item]:.6g}" for item in DECLARABLE if item in extra.used},
+                "trust": "self-declared" if extra.declared else "metered" if extra.exact else "estimated",
+                "what": extra.what,
+            },
+        )
+        for extra in found.extras
+    ]
+    return [{column: row.get(column, "") for column in _COLUMNS} for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def timesheet_csv(found: Account) -> str:
+    """The timesheet as CSV; what a spreadsheet would take for a formula is written as text."""
+    text = StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _inert(value) for key, value in row.items()} for row in timesheet(found))
+    return text.getvalue()
+
+
+def _inert(value: str) -> str:
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def timesheet_lines(found: Account) -> Iterator[str]:
+    """The timesheet as a table, and the sum of each participant."""
+    yield f"{'from (UTC)':17} {'who':14} {'working':>9} {'CPU':>9}  {'trust':13} what"
+    for row in timesheet(found):
+        spent = [show_seconds(float(row[item])) if row[item] else "" for item in ("working", "cpu")]
+        when = datetime.fromisoformat(row["from"])
+        who, what = plain(row["who"])[:14], plain(row["what"]).replace("\n", " ")
+        yield f"{when:%Y-%m-%d %H:%M}  {who:14} {spent[0]:>9} {spent[1]:>9}  {row['trust']:13} {what}"
+    yield ""
+    for who, sums in found.credits().items():
+        working, cpu = show_seconds(sums["working"]), show_seconds(sums["cpu"])
+        yield f"{plain(who)}: {working} of working time, {cpu} of CPU time, {sums['commits']:.0f} commits seen"

@@ -1,0 +1,39 @@
+"""A rehearsal for people: what ran, and what each leaf would be measured as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.check import Check, CheckedLeaf, CheckedRun
+from harness.paper.quantities import show_seconds
+from harness.report.text import plain
+
+_TAIL = 5
+"""Lines of the log that are shown of a run that did not complete."""
+
+
+def checked_lines(found: Check) -> Iterator[str]:
+    """Runs first, then the leaves, then what nobody can check beforehand."""
+    for run in found.runs:
+        yield from _run(run)
+    yield ""
+    for leaf in found.leaves:
+        yield from _leaf(leaf)
+    if found.not_checked:
+        yield f"not checked, since they read what is drawn for your submission: {', '.join(found.not_checked)}"
+    yield f"one seed ({found.seed}) and no verdict: the rerun takes seeds of its own"
+
+
+def _run(run: CheckedRun) -> Iterator[str]:
+    good = run.status == "completed"
+    yield f"{'✔' if good else '✘'} {run.label}: {run.status}, {show_seconds(run.cpu)} CPU"
+    yield from (f"    {plain(problem)}" for problem in run.problems)
+    if not good:
+        yield from (f"    | {plain(line)}" for line in run.log_tail.splitlines()[-_TAIL:])
+
+
+def _leaf(leaf: CheckedLeaf) -> Iterator[str]:
+    yield f"{leaf.leaf}: to be {leaf.to_be}"
+    for where, value in leaf.measured.items():
+        yield f"    {'nothing' if value is None else f'{value:.6g}'} measured on {where}"
+    yield from (f"    {plain(problem)}" for problem in dict.fromkeys(leaf.problems))
