@@ -56,7 +56,7 @@ def test_markup_and_escapes_are_shown_and_not_obeyed(finished: Attempted) -> Non
 
 def test_scores_are_read_back_and_listed(finished: Attempted) -> None:
     road, result = finished
-    assert kept_score(road.attempt.id, road.store.root) == result
+    assert kept_score(road.desk) == result
     row = next(row for row in list_attempts(road.store.root) if row["attempt"] == road.attempt.id)
     assert (row["verdict"], row["score"], row["participant"]) == ("PASS", result.score.value, "reference")
 
