@@ -15,6 +15,7 @@ from harness.attempt import ledger
 from harness.attempt.attempt import Attempt, Budget, HandedIn, Terms, Who, attempt_name, condition_of
 from harness.attempt.budget import DECLARABLE, ITEMS, Account
 from harness.attempt.confined import BUNDLE_FILE
+from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
@@ -364,8 +365,12 @@ def commit_road(road: Road, commit: str) -> Road:
     """The road of one commit in a submission's history, whose later stages leave their records beside it.
 
     Raises:
+        UsageError: This is no whole hash.
         SubmissionError: The submission's history does not hold it.
     """
+    if not is_hash(commit):
+        remedy = f"`git log --format=%H` in {road.workspace} lists them"
+        raise UsageError("a commit is named by its whole hash", expected="40 hex digits", got=commit, remedy=remedy)
     handed = road.submission()
     if commit == handed.commit:
         return road

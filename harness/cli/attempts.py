@@ -84,7 +84,7 @@ def show(road: Road, result: Score) -> None:
     from harness.report.kept import kept_points, where_to_look
     from harness.report.table import print_score
 
-    print_score(result, kept_points(road.desk))
+    print_score(result, kept_points(road.desk) if road.of is None else [])
     for line in where_to_look(road):
         click.echo(line)
 
@@ -99,22 +99,31 @@ def _road(name: str | None, results: Path, private_path: Path | None, teller: An
 @click.command()
 @attempt_argument
 @results_option
+@click.option("--commit", default=None, help="Another commit of the history that was handed in, by its whole hash.")
 @private_option
 @as_json
-def rerun(name: str | None, results: Path, private_path: Path | None, as_json: bool) -> None:
+def rerun(name: str | None, results: Path, commit: str | None, private_path: Path | None, as_json: bool) -> None:
     """Rerun a submission in the clean room and score it; runs that have a record are not done again.
 
     \b
     Example:
       reproof rerun 20261122-101500-tree_search-reference-a1b2
+      reproof rerun 20261122-101500-tree_search-ada-a1b2 --commit df2e31c48bb20b2f8a3c5d3f5b1e7a9d0c4f6e81
     """
     from harness.cli.terminal import Teller
-    from harness.pipeline import ensure_submission
+    from harness.pipeline import commit_road, ensure_submission, score
+    from harness.pipeline import rerun as run_again
 
     with Teller() as teller:
         road = _road(name, results, private_path, teller)
         ensure_submission(road)
-        result = finish(road)
+        if commit is None:
+            result = finish(road)
+        else:
+            road = commit_road(road, commit)
+            with going_on(road):
+                run_again(road)
+            result = score(road)
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
 
 

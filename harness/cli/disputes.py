@@ -13,11 +13,11 @@ from harness.cli.terminal import as_json, print_json
 class _Dispute(click.Group):
     """`dispute ATTEMPT LEAF` raises one, `dispute answer` and `dispute list` are verbs of their own."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """What is no verb of ours is an attempt, or an option of the dispute itself."""
-        if args and args[0] not in (*self.commands, "--help", "-h"):
-            args = ["raise", *args]
-        return super().parse_args(ctx, args)
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """What is no verb of ours is an attempt."""
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["raise", *args])
 
 
 @click.group(cls=_Dispute)

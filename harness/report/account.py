@@ -40,6 +40,7 @@ def status(desk: Desk, found: Account) -> dict[str, Any]:
         "unrecorded": round(found.unrecorded, 3),
         "submissions": found.submissions,
         "workspace": attempt.workspace,
+        "terms": {"licence": attempt.terms.licence, "consent": attempt.terms.consent},
         "next": list(what_next(desk, found)),
     }
 
@@ -54,6 +55,7 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
     attempt = desk.attempt
     yield f"{attempt.paper} · {plain(found.holder)} ({attempt.condition}) · {attempt.id}"
     yield f"workspace: {plain(attempt.workspace)}"
+    yield f"licence: {plain(attempt.terms.licence or 'not stated')}; {_consent(attempt.terms.consent)}"
     yield ""
     yield f"{'clock':13} {_clock(found)}"
     for item in ITEMS:
@@ -66,6 +68,10 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
     yield f"{'deadline':13} {deadline(found):%Y-%m-%d %H:%M} UTC"
     yield ""
     yield from (f"next: {line}" for line in what_next(desk, found))
+
+
+def _consent(given: bool) -> str:
+    return "may be published with its score" if given else "not to be published"
 
 
 def _clock(found: Account) -> str:

@@ -102,6 +102,7 @@ def _tags(score: Score) -> dict[str, str]:
     return {
         "reproof.participant_kind": score.participant["kind"],
         "reproof.participant": score.participant["name"],
+        "reproof.condition": score.condition,
         "reproof.commit": score.commit,
         "reproof.paper_version": score.paper_version,
         "reproof.runtime": runtime,
