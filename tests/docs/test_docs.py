@@ -253,8 +253,8 @@ def test_the_schema_and_its_page_name_the_same_keys() -> None:
 
 
 RECORDS: tuple[type[Record | Slip], ...] = (
-    Attempt, HandedIn, Event, OverTime, Point, Rerun, Look, Plan, RunRecord, Spent, Measurements, Measurement, Score, Worth, ClaimScore, Gate,
-    Spending,
+    Attempt, HandedIn, Event, OverTime, Point, Rerun, Look, Plan, RunRecord, Spent, Measurements, Measurement, Score,
+    Worth, ClaimScore, Gate, Spending,
 )  # fmt: skip
 
 
