@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.attempt.participant import WORKSPACE, Assignment, Outcome
 from harness.cleanroom.sandbox import Job, Limits, Mount
 from harness.errors import ConfigError
-from harness.paper.load import find_papers
+from harness.folders import find_papers
 from harness.paper.quantities import show_seconds
 
 MEMORY, PROCESSES = 8 * 2**30, 512

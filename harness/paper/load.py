@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import harness
 from harness.errors import PaperError, unknown
+from harness.folders import find_papers
 from harness.paper.consistency import problems
 from harness.paper.schema import PaperSpec
 from harness.paper.source import Source, read
-
-PAPERS_PATH = "REPROOF_PAPERS_PATH"
-"""Environment variable: further folders of papers, separated as PATH is."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +67,6 @@ class Paper:
                 remedy="rerunning and scoring need a clone of Reproof, or `private_path` set to a folder that has it",
             )
         return path
-
-
-def papers_folders() -> list[Path]:
-    """Folders in which papers are looked for: those named by the environment, and ours."""
-    named = [Path(part) for part in os.environ.get(PAPERS_PATH, "").split(os.pathsep) if part]
-    package = Path(harness.__file__).parent
-    return [*named, package.parent / "papers", package / "papers"]
-
-
-def find_papers(folders: Iterable[Path] | None = None) -> dict[str, Path]:
-    """Every paper's folder by its id; of two with one id the first folder's is taken."""
-    found: dict[str, Path] = {}
-    for folder in papers_folders() if folders is None else folders:
-        if folder.is_dir():
-            for path in sorted(folder.iterdir()):
-                if (path / "paper.yaml").is_file():
-                    found.setdefault(path.name, path.resolve())
-    return dict(sorted(found.items()))
 
 
 def open_paper(name: str, *, private_path: Path | None = None) -> Paper:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import PaperError
+from harness.folders import find_papers
 from harness.paper.claims import Probe, provenance_of
-from harness.paper.load import Paper, find_papers, load_paper
+from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import read_mutations
 from harness.paper.quantities import show_seconds, show_size
 

@@ -28,7 +28,8 @@ from harness.cli.main import reproof
 from harness.cli.start import VERBS
 from harness.config import Settings, compose
 from harness.errors import ReproofError
-from harness.paper.load import Paper, find_papers, load_paper
+from harness.folders import find_papers
+from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import find_mutation, read_mutations
 from harness.paper.plugin import load_plugin
 from harness.paper.schema import PaperSpec
