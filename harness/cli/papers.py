@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -33,13 +34,47 @@ def papers(as_json: bool) -> None:
 
 @click.group()
 def paper() -> None:
-    """Show, validate and sync a paper; print the schema.
+    """Begin, show, sync and validate a paper; print the schema.
 
     \b
     Example:
+      reproof paper new random_walk
       reproof paper show tree_search
       reproof paper validate tree_search
     """
+
+
+@paper.command()
+@click.argument("name", metavar="ID")
+@click.option("--title", default=None, help="The paper's title, if it is known already.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("papers"),
+    show_default=True,
+    help="The folder of papers that it is made in.",
+)
+@as_json
+def new(name: str, title: str | None, into: Path, as_json: bool) -> None:
+    """Begin a paper: a folder that loads and runs, with everything that is yours to say marked TODO.
+
+    \b
+    Example:
+      reproof paper new random_walk --title "Temporal differences on a random walk"
+    """
+    from harness.cli.terminal import print_json
+    from harness.paper.scaffold import create_paper
+
+    made = create_paper(name, into, title=title)
+    if as_json:
+        print_json({"paper": made.paper, "folder": str(made.folder.resolve()), "files": list(made.files)})
+        return
+    click.echo(f"{made.folder}:")
+    for file in made.files:
+        click.echo(f"  {file}")
+    path = shlex.quote(str(made.folder) if made.folder.is_absolute() else f"./{made.folder}")
+    click.echo(f"\nedit them, every TODO says what belongs there; then\n  reproof paper sync {path}")
+    click.echo(f"  reproof paper validate {path}")
 
 
 @paper.command()
@@ -120,6 +155,8 @@ def sync(name: str, check: bool, as_json: bool) -> None:
 @as_json
 def validate(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
     """Prove a paper fair: its reference passes, its starter earns nothing, its mutations are caught.
+
+    Where something is left to do in the paper's folder, that is listed, and nothing is run.
 
     \b
     Example:

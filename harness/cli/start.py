@@ -7,7 +7,7 @@ import sys
 
 VERBS: dict[str, tuple[str, str]] = {
     "papers": ("papers", "List the papers."),
-    "paper": ("papers", "Show, validate and sync a paper; print the schema."),
+    "paper": ("papers", "Begin, show, sync and validate a paper; print the schema."),
     "attempt": ("attempts", "Take a participant from brief to score."),
     "rerun": ("attempts", "Rerun a submission in the clean room, or go on with it."),
     "score": ("attempts", "Score an attempt from its runs."),

@@ -17,7 +17,7 @@ from harness.scoring.score import Score
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Attempted = tuple[Any, Score]
-NESTED = [("paper", "show"), ("paper", "schema"), ("paper", "sync"), ("paper", "validate")]
+NESTED = [("paper", "new"), ("paper", "show"), ("paper", "schema"), ("paper", "sync"), ("paper", "validate")]
 
 
 @pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS), *NESTED], ids=" ".join)
@@ -117,6 +117,24 @@ def test_sync_checks_and_writes(cli: Cli, tiny_folder: Path) -> None:
     assert "exact_relay" in (tiny_folder / "brief.md").read_text()
     assert "all in step" in cli("paper", "sync", tiny_folder).stdout
     assert cli("paper", "sync", tiny_folder, "--check").returncode == 0
+
+
+def test_a_paper_is_begun(cli: Cli, tmp_path: Path) -> None:
+    done = cli("paper", "new", "random_walk", "--title", "On Walks")
+    assert done.returncode == 0, done.stderr
+    assert "  private/reference/reproduction/algorithm.py\n" in done.stdout
+    verbs = re.findall(r"^  reproof paper (\w+) ./papers/random_walk$", done.stdout, re.MULTILINE)
+    assert verbs == ["sync", "validate"]
+    assert "On Walks" in cli("paper", "show", "./papers/random_walk").stdout
+    assert cli("paper", "sync", "./papers/random_walk").returncode == 0
+    again = cli("paper", "new", "random_walk", "--json")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert json.loads(again.stderr)["where"] == "papers/random_walk"
+    found = json.loads(cli("paper", "new", "other_walk", "--into", "mine here", "--json").stdout)
+    assert (found["paper"], found["folder"]) == ("other_walk", str(tmp_path / "mine here" / "other_walk"))
+    assert all((tmp_path / "mine here" / "other_walk" / name).is_file() for name in found["files"])
+    assert "'./mine here/third_walk'" in cli("paper", "new", "third_walk", "--into", "mine here").stdout
+    assert "known already" in cli("paper", "new", "tiny").stderr
 
 
 def test_json_of_an_attempt(cli: Cli, home: Path, tmp_path: Path) -> None:

@@ -80,6 +80,12 @@ def commands() -> list[Any]:
     ]
 
 
+def reproof_in(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a page's command."""
+    program = [sys.executable, "-c", "from harness.cli.start import main; main()"]
+    return subprocess.run([*program, *words_of(line)], cwd=folder, capture_output=True, text=True)
+
+
 def words_of(line: str) -> list[str]:
     """The words behind `reproof`, whatever stands before it."""
     words = shlex.split(line, comments=True)
@@ -181,10 +187,23 @@ def test_a_command_that_is_wrong_is_found() -> None:
 
 @pytest.mark.parametrize("line", [p for p in commands() if p.values[0].startswith(CHEAP)])
 def test_cheap_commands_run(line: str, tmp_path: Path) -> None:
-    program = [sys.executable, "-c", "from harness.cli.start import main; main()"]
-    done = subprocess.run([*program, *words_of(line)], cwd=tmp_path, capture_output=True, text=True)
+    lay("add-a-paper.md", tmp_path / "papers/random_walk")
+    done = reproof_in(tmp_path, line)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.slow
+def test_the_scaffold_is_made_and_tried_as_its_page_says(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "add-a-paper.md"
+    block = next(block for block in blocks(page) if "reproof paper new" in block.text)
+    *lines, last = block.text.splitlines()
+    for line in lines:
+        done = reproof_in(tmp_path, line)
+        assert done.returncode == 0, done.stderr
+    done = reproof_in(tmp_path, last)
+    assert done.returncode == 1, done.stderr
+    assert "nothing was run" in done.stdout
 
 
 def test_every_verb_is_documented() -> None:
