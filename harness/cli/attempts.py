@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.completion import offer_attempts, offer_overrides
+
 if TYPE_CHECKING:
     from harness.pipeline import Road
     from harness.scoring.score import Score
@@ -25,7 +27,7 @@ private_option = click.option(
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("overrides", nargs=-1)
+@click.argument("overrides", nargs=-1, shell_complete=offer_overrides)
 @as_json
 def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
     """Take a participant from brief to score.
@@ -90,7 +92,7 @@ def _resume(name: str, results: Path, private_path: Path | None, teller: Any) ->
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@click.argument("name", metavar="ATTEMPT", shell_complete=offer_attempts)
 @results_option
 @private_option
 @as_json
@@ -126,7 +128,7 @@ def _scored(name: str, results: Path, private_path: Path | None, as_json: bool, 
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@click.argument("name", metavar="ATTEMPT", shell_complete=offer_attempts)
 @results_option
 @private_option
 @as_json
@@ -141,7 +143,7 @@ def score(name: str, results: Path, private_path: Path | None, as_json: bool) ->
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@click.argument("name", metavar="ATTEMPT", shell_complete=offer_attempts)
 @results_option
 @private_option
 @as_json
@@ -156,7 +158,7 @@ def rescore(name: str, results: Path, private_path: Path | None, as_json: bool) 
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@click.argument("name", metavar="ATTEMPT", shell_complete=offer_attempts)
 @results_option
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Draw it into this file instead."
@@ -207,7 +209,7 @@ def attempts(results: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name", metavar="ATTEMPT")
+@click.argument("name", metavar="ATTEMPT", shell_complete=offer_attempts)
 @click.option("--uri", default=None, help="MLflow tracking URI; by default SQLite inside the results folder.")
 @results_option
 @as_json

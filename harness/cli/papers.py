@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.completion import offer_papers
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 
@@ -78,7 +80,7 @@ def new(name: str, title: str | None, into: Path, as_json: bool) -> None:
 
 
 @paper.command()
-@click.argument("name", metavar="PAPER")
+@click.argument("name", metavar="PAPER", shell_complete=offer_papers)
 @as_json
 def show(name: str, as_json: bool) -> None:
     """Show what a paper claims, where its targets come from, and what a participant may spend.
@@ -110,7 +112,7 @@ def schema() -> None:
 
 
 @paper.command()
-@click.argument("name", metavar="PAPER")
+@click.argument("name", metavar="PAPER", shell_complete=offer_papers)
 @click.option("--check", is_flag=True, help="Change nothing; fail if something would change.")
 @as_json
 def sync(name: str, check: bool, as_json: bool) -> None:
@@ -141,7 +143,7 @@ def sync(name: str, check: bool, as_json: bool) -> None:
 
 
 @paper.command()
-@click.argument("name", metavar="PAPER")
+@click.argument("name", metavar="PAPER", shell_complete=offer_papers)
 @click.option(
     "--results",
     type=click.Path(path_type=Path),

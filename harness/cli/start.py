@@ -17,9 +17,13 @@ VERBS: dict[str, tuple[str, str]] = {
     "track": ("attempts", "Mirror an attempt to MLflow from its records."),
     "doctor": ("machine", "Say what this machine can and cannot guarantee."),
     "demo": ("machine", "Walk the whole road on one paper, in under a minute."),
+    "completion": ("completion", "Print the completion script of a shell."),
 }
 """Each verb: the module of harness/cli it lives in, and its line in `reproof --help`."""
 
+PROGRAM = "reproof"
+COMPLETE = "_REPROOF_COMPLETE"
+"""Environment variable: a shell's script asks by it what may come next."""
 _HELP = """\
 Usage: reproof VERB [ARGUMENTS]
 
@@ -40,11 +44,15 @@ Options:
 
 def overview() -> str:
     """What `reproof --help` prints."""
-    return _HELP.format(verbs="\n".join(f"  {name:9} {line}" for name, (_, line) in VERBS.items()))
+    return _HELP.format(verbs="\n".join(f"  {name:10} {line}" for name, (_, line) in VERBS.items()))
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, or tell a shell what may come next on it."""
+    if COMPLETE in os.environ:
+        from harness.cli.shells import answer
+
+        sys.exit(answer(os.environ[COMPLETE]))
     if sys.argv[1:] in ([], ["-h"], ["--help"]):
         sys.stdout.write(overview())
         return
