@@ -24,7 +24,7 @@ from harness.attempt.task import reference_files
 from harness.cleanroom import layout
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Job, Sandbox
-from harness.paper.find import find_papers
+from harness.folders import find_papers
 from harness.paper.load import Paper, open_paper
 from harness.record.files import Store
 from harness.rerun.execute import RunRecord, contract, execute, sandbox_limits

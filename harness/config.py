@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-import harness
 from harness.errors import ConfigError, unknown
+from harness.folders import configs_folder, own_configs
 from harness.paper.fields import Bytes, Seconds
 
 _COMPOSING = threading.Lock()  # Hydra's state is one for the process
@@ -108,13 +108,6 @@ def quoted(value: object) -> str:
     return "'" + text.replace("${", "\\${") + "'"
 
 
-def configs_folder() -> Path:
-    """Our own configs: beside the package in a clone, inside it in a wheel."""
-    package = Path(harness.__file__).parent
-    beside = package.parent / "configs"
-    return beside if (beside / "config.yaml").is_file() else package / "configs"
-
-
 def compose(overrides: Sequence[str], *, own: Path | None = None) -> list[Settings]:
     """The settings that Hydra's override grammar asks for; `a=x,y` gives one for each value.
 
@@ -126,15 +119,8 @@ def compose(overrides: Sequence[str], *, own: Path | None = None) -> list[Settin
         ConfigError: An override that cannot be parsed, an unknown name (with the nearest known one), or a value that
             does not fit.
     """
-    with _COMPOSING, _hydra(own or _own_configs()):
+    with _COMPOSING, _hydra(own or own_configs()):
         return [_one(choice) for choice in _sweep(overrides)]
-
-
-def _own_configs() -> Path | None:
-    """`./configs`, unless it is ours or a participant's: resolving theirs would read our environment."""
-    own = Path("configs")
-    in_workspace = any((folder / "BRIEF.md").exists() for folder in (Path.cwd(), *Path.cwd().parents))
-    return own if own.is_dir() and not in_workspace and own.resolve() != configs_folder().resolve() else None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any, Self
 from harness.attempt.desk import EXECUTING, Desk
 from harness.cleanroom.sandbox import Completed, Job, Limits, Listener, Mount, Sandbox, Usage
 from harness.errors import UsageError
-from harness.paper.find import find_papers
+from harness.folders import find_papers
 from harness.paper.quantities import show_seconds
 
 BRIEF = "BRIEF.md"

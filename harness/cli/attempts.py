@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.completion import offer_overrides
 from harness.cli.desk import attempt_argument, desk_of, private_option, results_option
 from harness.cli.terminal import as_json, print_json
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.argument("overrides", nargs=-1)
+@click.argument("overrides", nargs=-1, shell_complete=offer_overrides)
 @as_json
 def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
     """Take a participant from brief to score.
@@ -108,7 +109,7 @@ def rerun(name: str | None, results: Path, commit: str | None, private_path: Pat
     \b
     Example:
       reproof rerun 20261122-101500-tree_search-reference-a1b2
-      reproof rerun 20261122-101500-tree_search-ada-a1b2 --commit df2e31c48bb20b2f8a3c5d3f5b1e7a9d0c4f6e81
+      reproof rerun 20261122-101500-tree_search-ada-a1b2 --commit HASH
     """
     from harness.cli.terminal import Teller
     from harness.pipeline import commit_road, ensure_submission, score

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.completion import offer_attempts, offer_papers
 from harness.cli.terminal import as_json, asks, print_json
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), help="Where records are kept."
 )
-attempt_option = click.option("--attempt", "name", default=None, help="The attempt; by default the one you are in.")
-attempt_argument = click.argument("name", metavar="[ATTEMPT]", required=False)
+attempt_option = click.option(
+    "--attempt", "name", default=None, shell_complete=offer_attempts, help="The attempt; by default the one you are in."
+)
+attempt_argument = click.argument("name", metavar="[ATTEMPT]", required=False, shell_complete=offer_attempts)
 private_option = click.option(
     "--private-path", type=click.Path(path_type=Path, exists=True), default=None, help="References kept elsewhere."
 )
@@ -64,7 +67,7 @@ def _say(desk: Desk, found: Account, as_json: bool, *told: str) -> None:
 
 
 @click.command()
-@click.argument("paper", metavar="PAPER")
+@click.argument("paper", metavar="PAPER", shell_complete=offer_papers)
 @click.option("--as", "name", required=True, help="Your name, as the records will have it.")
 @click.option(
     "--condition", type=click.Choice(["human", "human + assistant"]), default=None, help="How you work; declared once."

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.completion import offer_attempts
 from harness.cli.desk import attempt_argument, desk_of, private_option, results_option
 from harness.cli.terminal import as_json, print_json
 
@@ -35,7 +36,7 @@ def dispute() -> None:
 
 
 @dispute.command(name="raise", hidden=True)
-@click.argument("name", metavar="ATTEMPT")
+@click.argument("name", metavar="ATTEMPT", shell_complete=offer_attempts)
 @click.argument("leaf", metavar="LEAF")
 @click.option("--because", default="", help="What is wrong with the leaf, its target or its measurement.")
 @results_option
@@ -86,7 +87,7 @@ def list_(name: str | None, results: Path, as_json: bool) -> None:
 
 
 @dispute.command()
-@click.argument("name", metavar="ATTEMPT")
+@click.argument("name", metavar="ATTEMPT", shell_complete=offer_attempts)
 @click.argument("number", type=int, metavar="NUMBER")
 @click.option("--accept/--reject", "accepted", required=True, help="Whether the participant is right.")
 @click.option("--because", required=True, help="Why; everybody sees it.")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.start import VERBS, overview
 from harness.errors import ReproofError, unknown
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Verbs(click.Group):
@@ -30,6 +34,13 @@ class Verbs(click.Group):
         module = importlib.import_module(f"harness.cli.{VERBS[name][0]}")
         command: click.Command = getattr(module, name.replace("-", "_"))
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The verbs from their table, which imports none of them, or options."""
+        from click.shell_completion import CompletionItem
+
+        verbs = [CompletionItem(name, help=line) for name, (_, line) in VERBS.items() if name.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def get_help(self, ctx: click.Context) -> str:
         """The table of verbs, which imports none of them."""

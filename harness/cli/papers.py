@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
 import click
+
+from harness.cli.completion import offer_papers
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
@@ -33,17 +36,51 @@ def papers(as_json: bool) -> None:
 
 @click.group()
 def paper() -> None:
-    """Show, validate and sync a paper; print the schema.
+    """Begin, show, sync and validate a paper; print the schema.
 
     \b
     Example:
+      reproof paper new random_walk
       reproof paper show tree_search
       reproof paper validate tree_search
     """
 
 
 @paper.command()
-@click.argument("name", metavar="PAPER")
+@click.argument("name", metavar="ID")
+@click.option("--title", default=None, help="The paper's title, if it is known already.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("papers"),
+    show_default=True,
+    help="The folder of papers that it is made in.",
+)
+@as_json
+def new(name: str, title: str | None, into: Path, as_json: bool) -> None:
+    """Begin a paper: a folder that loads and runs, with everything that is yours to say marked TODO.
+
+    \b
+    Example:
+      reproof paper new random_walk --title "Temporal differences on a random walk"
+    """
+    from harness.cli.terminal import print_json
+    from harness.paper.scaffold import create_paper
+
+    made = create_paper(name, into, title=title)
+    if as_json:
+        print_json({"paper": made.paper, "folder": str(made.folder.resolve()), "files": list(made.files)})
+        return
+    click.echo(f"{made.folder}:")
+    for file in made.files:
+        click.echo(f"  {file}")
+    path = shlex.quote(str(made.folder) if made.folder.is_absolute() else f"./{made.folder}")
+    click.echo(f"\nedit them, every TODO says what belongs there; then\n  reproof paper sync {path}")
+    click.echo(f"  reproof paper validate {path}")
+
+
+@paper.command()
+@click.argument("name", metavar="PAPER", shell_complete=offer_papers)
 @as_json
 def show(name: str, as_json: bool) -> None:
     """Show what a paper claims, where its targets come from, and what a participant may spend.
@@ -75,7 +112,7 @@ def schema() -> None:
 
 
 @paper.command()
-@click.argument("name", metavar="PAPER")
+@click.argument("name", metavar="PAPER", shell_complete=offer_papers)
 @click.option("--check", is_flag=True, help="Change nothing; fail if something would change.")
 @as_json
 def sync(name: str, check: bool, as_json: bool) -> None:
@@ -106,7 +143,7 @@ def sync(name: str, check: bool, as_json: bool) -> None:
 
 
 @paper.command()
-@click.argument("name", metavar="PAPER")
+@click.argument("name", metavar="PAPER", shell_complete=offer_papers)
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
@@ -120,6 +157,8 @@ def sync(name: str, check: bool, as_json: bool) -> None:
 @as_json
 def validate(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
     """Prove a paper fair: its reference passes, its starter earns nothing, its mutations are caught.
+
+    Where something is left to do in the paper's folder, that is listed, and nothing is run.
 
     \b
     Example:

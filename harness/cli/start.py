@@ -7,7 +7,7 @@ import sys
 
 VERBS: dict[str, tuple[str, str]] = {
     "papers": ("papers", "List the papers."),
-    "paper": ("papers", "Show, validate and sync a paper; print the schema."),
+    "paper": ("papers", "Begin, show, sync and validate a paper; print the schema."),
     "start": ("desk", "Begin to reproduce a paper yourself: a workspace and a clock of your own."),
     "clock": ("desk", "Start and pause your clock, note what you do."),
     "status": ("desk", "Say what is used, what is left and what comes next."),
@@ -27,9 +27,13 @@ VERBS: dict[str, tuple[str, str]] = {
     "track": ("attempts", "Mirror an attempt to MLflow from its records."),
     "doctor": ("machine", "Say what this machine can and cannot guarantee."),
     "demo": ("machine", "Walk the whole road on one paper, in under a minute."),
+    "completion": ("completion", "Print the completion script of a shell."),
 }
 """Each verb: the module of harness/cli it lives in, and its line in `reproof --help`."""
 
+PROGRAM = "reproof"
+COMPLETE = "_REPROOF_COMPLETE"
+"""Environment variable: a shell's script asks by it what may come next."""
 _HELP = """\
 Usage: reproof VERB [ARGUMENTS]
 
@@ -55,7 +59,11 @@ def overview() -> str:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, or tell a shell what may come next on it."""
+    if COMPLETE in os.environ:
+        from harness.cli.shells import answer
+
+        sys.exit(answer(os.environ[COMPLETE]))
     if sys.argv[1:] in ([], ["-h"], ["--help"]):
         sys.stdout.write(overview())
         return

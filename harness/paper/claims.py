@@ -41,8 +41,9 @@ class Selection(Entry):
 class Provenance(Entry):
     """Where a target comes from."""
 
-    kind: Literal["paper", "official_code", "derived", "reference", "unverified"]
-    """`paper`: read in its PDF; `derived`: exact by calculation; `reference`: our own reference's figure."""
+    kind: Literal["paper", "official_code", "derived", "reference", "unverified", "TODO"]
+    """`paper`: read in its PDF; `derived`: exact by calculation; `reference`: our own reference's figure; `TODO`: not
+    said yet, as `reproof paper validate` reminds you."""
     where: str = Field(min_length=3)
     """The table, file, derivation or script, precisely enough to find it again."""
 

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.errors import PaperError, unknown
+from harness.folders import find_papers
 from harness.paper.consistency import problems
-from harness.paper.find import find_papers
 from harness.paper.schema import PaperSpec
 from harness.paper.source import Source, read
 

@@ -30,11 +30,13 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A parsed file: its value, and the line of every key and item in it."""
+    """A parsed file: its value, and the place of every key and item in it."""
 
     path: Path
     value: Any
     lines: dict[Where, int]
+    texts: dict[Where, tuple[int, int]]
+    """Where each value that is no mapping or list begins and ends, in characters from the file's first."""
 
     def line(self, where: Where) -> int:
         """The line, from 1, of the nearest thing that stands in the file."""
@@ -75,7 +77,7 @@ def _parse(path: Path, text: str) -> Source:
         if node is None:
             raise PaperError("this file is empty", where=path)
         lines = dict(_bounded(path, _lines(path, node, ())))
-        return Source(path=path, value=loader.construct_document(node), lines=lines)
+        return Source(path=path, value=loader.construct_document(node), lines=lines, texts=dict(_texts(node, ())))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else path
@@ -113,3 +115,14 @@ def _lines(path: Path, node: yaml.Node, at: Where) -> Iterator[tuple[Where, int]
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from _lines(path, item, (*at, index))
+
+
+def _texts(node: yaml.Node, at: Where) -> Iterator[tuple[Where, tuple[int, int]]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _texts(value, (*at, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _texts(item, (*at, index))
+    else:
+        yield at, (node.start_mark.index, node.end_mark.index)

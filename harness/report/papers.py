@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import PaperError
+from harness.folders import find_papers
 from harness.paper.claims import Probe, provenance_of
-from harness.paper.find import find_papers
 from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import read_mutations
 from harness.paper.quantities import show_seconds, show_size
@@ -104,8 +104,15 @@ def print_proof(proof: Proof) -> None:
         click.echo(
             f"{sign} {mutation.name}: {mutation.verdict}, score {mutation.score:.3f}\n           {mutation.detail}"
         )
-    click.echo("")
+    if proof.mutations:
+        click.echo("")
     for check in proof.checks:
         sign = click.style("ok ", fg="green") if check.ok else click.style("NO ", fg="red")
         click.echo(f"{sign} {check.name}: {check.detail}")
-    click.echo(f"\n{proof.paper} is {'fair' if proof.fair else 'NOT fair'}")
+        for problem in check.problems:
+            click.echo(f"      {problem}")
+    click.echo(f"\n{proof.paper} is {'fair' if proof.fair else 'NOT fair'}{_not_walked(proof)}")
+
+
+def _not_walked(proof: Proof) -> str:
+    return "" if proof.reference else ": nothing was run, since reference, starter and mutations wait for what is left"

@@ -19,6 +19,9 @@ from harness.paper.schema import ArchiveOutput, ArrayOutput, Experiment, Output
 from harness.paper.wording import to_be
 from harness.record.files import write_text
 
+TABLES = re.compile(r"<!-- reproof:(\w+) -->.*?<!-- /reproof:\1 -->", re.DOTALL)
+"""The generated parts of brief.md, with the markers around them."""
+
 
 def synchronise(paper: Paper, *, write: bool) -> list[str]:
     """Bring the generated parts in step with paper.yaml.
@@ -73,7 +76,7 @@ def generated_brief(paper: Paper) -> str:
 
 def without_tables(paper: Paper) -> str:
     """What people wrote in brief.md, the generated tables left out."""
-    return re.sub(r"<!-- reproof:(\w+) -->.*?<!-- /reproof:\1 -->", "", paper.brief_file.read_text(), flags=re.DOTALL)
+    return TABLES.sub("", paper.brief_file.read_text())
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +17,10 @@ from harness.config import (
     Settings,
     TrackingSettings,
 )
+from harness.folders import find_papers
 from harness.paper.claims import selections
 from harness.paper.load import Paper
-from harness.paper.mutations import Mutation, read_mutations
+from harness.paper.mutations import REFERENCE, Mutation, read_mutations
 from harness.pipeline import Rerun as RerunRecord
 from harness.pipeline import Road, hand_in, hand_out, rerun, score, units_of, work
 from harness.record.files import private_folder
@@ -26,6 +28,7 @@ from harness.record.store import Record, read
 from harness.rerun.engine import Progress, known_records, silent
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
+from harness.validation.left import left_to_do
 from harness.validation.sync import synchronise, without_tables
 
 REFERENCE_AT_LEAST, STARTER_AT_MOST = 0.95, 0.05
@@ -39,6 +42,8 @@ class Check(Record):
     name: str
     ok: bool
     detail: str
+    problems: tuple[str, ...] = ()
+    """What is wrong one by one, where there may be much."""
 
 
 class Graded(Record):
@@ -71,15 +76,17 @@ class Proof(Record):
     paper: str
     fair: bool
     checks: list[Check]
-    reference: Graded
-    starter: Graded
+    reference: Graded | None
+    """None where something is left to do: then nothing is run."""
+    starter: Graded | None
     mutations: list[Caught]
 
 
 def validate(paper: Paper, results: Path, *, tell: Callable[[str], None], progress: Progress = silent) -> Proof:
     """Run reference, starter and every mutation through the real road, and judge the paper by what they get.
 
-    They share one plan, so that the reference answers the held-out instances once.
+    They share one plan, so that the reference answers the held-out instances once. A paper in which something is left
+    to do is looked at only.
 
     Args:
         paper: The paper, with its private folder.
@@ -88,11 +95,13 @@ def validate(paper: Paper, results: Path, *, tell: Callable[[str], None], progre
         progress: Shows runs done.
 
     Raises:
-        PaperError: The paper has no private folder here, or its mutations do not hold together.
+        PaperError: The paper has no private folder here, or something in its folder cannot be read.
     """
+    checks = list(_looks(paper))
+    if any(check.problems for check in checks):
+        return Proof(paper=paper.id, fair=False, checks=checks, reference=None, starter=None, mutations=[])
     mutations = read_mutations(paper)
     trial = _Trial(paper, results / "validation", tell, progress)
-    checks = list(_looks(paper))
     reference = _graded(trial.run("reference", "reference", slots="all"))
     starter = _graded(trial.run("starter", "starter"))
     caught = []
@@ -106,9 +115,12 @@ def validate(paper: Paper, results: Path, *, tell: Callable[[str], None], progre
 
 
 def _looks(paper: Paper) -> Iterator[Check]:
-    """What can be seen without running anything."""
+    """What can be seen without running anything, first of all what is left to do."""
+    left = left_to_do(paper)
+    detail = f"{len(left)} left in {paper.folder}" if left else "nothing is marked TODO, no part is missing"
+    yield Check(name="nothing is left to do", ok=not left, detail=detail, problems=tuple(left))
     stale = synchronise(paper, write=False)
-    remedy = f"{', '.join(stale)} out of step: run `reproof paper sync {paper.id}`"
+    remedy = f"{', '.join(stale)} out of step: run `reproof paper sync {_named(paper)}`"
     yield Check(name="generated parts in step", ok=not stale, detail=remedy if stale else "brief.md and start_commit")
     written = without_tables(paper)
     absent = [name for name in paper.spec.experiments if name not in written]
@@ -123,8 +135,15 @@ def _looks(paper: Paper) -> Iterator[Check]:
     yield Check(name="leaves on held-out instances", ok=bool(core), detail=detail)
 
 
+def _named(paper: Paper) -> str:
+    """The paper as a command finds it: by its id, or by its folder's path."""
+    return paper.id if find_papers().get(paper.id) == paper.folder else shlex.quote(str(paper.folder))
+
+
 def _copied(paper: Paper) -> list[str]:
     """Lines of code that the reference adds and that stand in the starter already."""
+    if not (paper.private / REFERENCE).is_dir():
+        return []  # it is left to do
     before, after = start_files(paper), reference_files(paper)
     ours = {line for name, file in before.items() if _is_code(name) for line in _lines(file.data)}
     added = [file for name, file in after.items() if _is_code(name) and before.get(name) != file]

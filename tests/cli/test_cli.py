@@ -19,11 +19,12 @@ from harness.scoring.score import Score
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Attempted = tuple[Any, Score]
 NESTED = [
-    ("paper", "show"), ("paper", "schema"), ("paper", "sync"), ("paper", "validate"), ("clock", "start"),
+    ("paper", "new"), ("paper", "show"), ("paper", "schema"), ("paper", "sync"), ("paper", "validate"),
+    ("clock", "start"),
     ("clock", "pause"), ("clock", "note"), ("clock", "keep"), ("dispute", "raise"), ("dispute", "answer"),
     ("dispute", "list"),
 ]  # fmt: skip
-SILENT = {("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep")}
+SILENT = {("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep")}
 
 
 @pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS), *NESTED], ids=" ".join)
@@ -37,7 +38,7 @@ def test_every_verb_has_help_with_an_example(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("words", [*((verb,) for verb in VERBS), *NESTED], ids=" ".join)
-def test_every_verb_but_the_schema_speaks_json(words: tuple[str, ...]) -> None:
+def test_every_verb_but_those_that_print_a_file_speaks_json(words: tuple[str, ...]) -> None:
     output = CliRunner().invoke(reproof, [*words, "--help"]).output
     if words in SILENT:
         return
@@ -123,6 +124,24 @@ def test_sync_checks_and_writes(cli: Cli, tiny_folder: Path) -> None:
     assert "exact_relay" in (tiny_folder / "brief.md").read_text()
     assert "all in step" in cli("paper", "sync", tiny_folder).stdout
     assert cli("paper", "sync", tiny_folder, "--check").returncode == 0
+
+
+def test_a_paper_is_begun(cli: Cli, tmp_path: Path) -> None:
+    done = cli("paper", "new", "random_walk", "--title", "On Walks")
+    assert done.returncode == 0, done.stderr
+    assert "  private/reference/reproduction/algorithm.py\n" in done.stdout
+    verbs = re.findall(r"^  reproof paper (\w+) ./papers/random_walk$", done.stdout, re.MULTILINE)
+    assert verbs == ["sync", "validate"]
+    assert "On Walks" in cli("paper", "show", "./papers/random_walk").stdout
+    assert cli("paper", "sync", "./papers/random_walk").returncode == 0
+    again = cli("paper", "new", "random_walk", "--json")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert json.loads(again.stderr)["where"] == "papers/random_walk"
+    found = json.loads(cli("paper", "new", "other_walk", "--into", "mine here", "--json").stdout)
+    assert (found["paper"], found["folder"]) == ("other_walk", str(tmp_path / "mine here" / "other_walk"))
+    assert all((tmp_path / "mine here" / "other_walk" / name).is_file() for name in found["files"])
+    assert "'./mine here/third_walk'" in cli("paper", "new", "third_walk", "--into", "mine here").stdout
+    assert "known already" in cli("paper", "new", "tiny").stderr
 
 
 def test_json_of_an_attempt(cli: Cli, home: Path, tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ from harness.cli.main import reproof
 from harness.cli.start import VERBS
 from harness.config import Settings, compose
 from harness.errors import ReproofError
+from harness.folders import find_papers
 from harness.overtime import OverTime, Point
-from harness.paper.find import find_papers
 from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import find_mutation, read_mutations
 from harness.paper.plugin import load_plugin
@@ -81,6 +81,12 @@ def commands() -> list[Any]:
         for line in block.text.splitlines()
         if re.search(r"(^|[ /])reproof ", line) and "venv" not in line
     ]
+
+
+def reproof_in(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a page's command."""
+    program = [sys.executable, "-c", "from harness.cli.start import main; main()"]
+    return subprocess.run([*program, *words_of(line)], cwd=folder, capture_output=True, text=True)
 
 
 def words_of(line: str) -> list[str]:
@@ -184,10 +190,23 @@ def test_a_command_that_is_wrong_is_found() -> None:
 
 @pytest.mark.parametrize("line", [p for p in commands() if p.values[0].startswith(CHEAP)])
 def test_cheap_commands_run(line: str, tmp_path: Path) -> None:
-    program = [sys.executable, "-c", "from harness.cli.start import main; main()"]
-    done = subprocess.run([*program, *words_of(line)], cwd=tmp_path, capture_output=True, text=True)
+    lay("add-a-paper.md", tmp_path / "papers/random_walk")
+    done = reproof_in(tmp_path, line)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.slow
+def test_the_scaffold_is_made_and_tried_as_its_page_says(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "add-a-paper.md"
+    block = next(block for block in blocks(page) if "reproof paper new" in block.text)
+    *lines, last = block.text.splitlines()
+    for line in lines:
+        done = reproof_in(tmp_path, line)
+        assert done.returncode == 0, done.stderr
+    done = reproof_in(tmp_path, last)
+    assert done.returncode == 1, done.stderr
+    assert "nothing was run" in done.stdout
 
 
 def test_every_verb_is_documented() -> None:

@@ -37,7 +37,7 @@ def test_the_lean_paper_is_fair(lean_folder: Path, tmp_path: Path, cli: Cli) -> 
     found = json.loads(done.stdout)
     assert {"paper", "fair", "checks", "reference", "starter", "mutations"} <= set(found)
     assert found["fair"] is True
-    assert all(set(check) == {"name", "ok", "detail"} and check["ok"] for check in found["checks"])
+    assert all(set(check) == {"name", "ok", "detail", "problems"} and check["ok"] for check in found["checks"])
     assert found["reference"]["verdict"] == "PASS"
     assert found["reference"]["score"] == pytest.approx(1.0)
     assert found["starter"]["score"] == 0.0

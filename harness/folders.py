@@ -1,4 +1,4 @@
-"""Where papers lie, without opening any of them."""
+"""Where papers and configs are looked for: yours, and ours beside the package in a clone or inside it in a wheel."""
 
 from __future__ import annotations
 
@@ -28,3 +28,17 @@ def find_papers(folders: Iterable[Path] | None = None) -> dict[str, Path]:
                 if (path / "paper.yaml").is_file():
                     found.setdefault(path.name, path.resolve())
     return dict(sorted(found.items()))
+
+
+def configs_folder() -> Path:
+    """Our own configs: beside the package in a clone, inside it in a wheel."""
+    package = Path(harness.__file__).parent
+    beside = package.parent / "configs"
+    return beside if (beside / "config.yaml").is_file() else package / "configs"
+
+
+def own_configs() -> Path | None:
+    """`./configs`, unless it is ours or a participant's: resolving theirs would read our environment."""
+    own = Path("configs")
+    in_workspace = any((folder / "BRIEF.md").exists() for folder in (Path.cwd(), *Path.cwd().parents))
+    return own if own.is_dir() and not in_workspace and own.resolve() != configs_folder().resolve() else None

@@ -1,0 +1,56 @@
+"""Entry point of the submission contract: `python -m reproduction RUN.json OUT/` runs one experiment once."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reproduction import ball, estimators, pushing, steps
+
+
+def run(experiment: str, parameters: Mapping[str, Any], instance: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """One experiment; returns each declared output's array by the stem of its file's name."""
+    if experiment == "ball_descent":
+        return {"theta": ball.descend(instance, method=parameters["method"], seed=seed)}
+    if experiment == "ball_estimates":
+        return ball.estimates(instance, seed=seed)
+    if experiment == "interpolation":
+        return ball.interpolation(instance, seed=seed)
+    if experiment == "step_estimates":
+        return steps.estimates(instance, kind=parameters["step"], seed=seed)
+    if experiment == "pushing_estimates":
+        return pushing.estimates(instance, spring=parameters["spring"], seed=seed)
+    if experiment == "one_batch":
+        return {"ball": ball, "step": steps, "pushing": pushing}[parameters["system"]].one_batch(instance)
+    if experiment == "alpha":
+        return estimators.alpha(instance)
+    if experiment == "closed_forms":
+        return steps.closed_forms(instance)
+    raise SystemExit(f"unknown experiment: {experiment}")
+
+
+def read_instance(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The instance with every `{"npy": NAME}` replaced by the array in that file beside RUN.json."""
+    return {
+        name: np.load(folder / value["npy"], allow_pickle=False)
+        if isinstance(value, dict) and set(value) == {"npy"}
+        else value
+        for name, value in values.items()
+    }
+
+
+def main(run_file: Path, out: Path) -> None:
+    """Read RUN.json, run its experiment and write its outputs as float64 arrays."""
+    task = json.loads(run_file.read_text())
+    instance = read_instance(task["instance"], run_file.parent)
+    outputs = run(task["experiment"], task["parameters"], instance, task["seed"])
+    out.mkdir(parents=True, exist_ok=True)
+    for name, array in outputs.items():
+        np.save(out / f"{name}.npy", np.asarray(array, dtype=np.float64), allow_pickle=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
