@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_paper import Edit, lean, write_paper
+from watching import alive, soon
 
 from harness.config import (
     BudgetSettings,
@@ -28,6 +30,7 @@ from harness.scoring.score import Score
 
 WritePaper = Callable[..., Path]
 Attempted = tuple[Road, Score]
+Begin = Callable[..., Road]
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -159,9 +162,53 @@ def submit(lean_finished: Attempted, agents_folder: Path, monkeypatch: pytest.Mo
 
 
 @pytest.fixture(scope="session")
+def begin(home: Path, lean_finished: Attempted) -> Begin:
+    """Begin a person's attempt at the lean paper, where the reference's runs lie, with time enough for slow machines.
+
+    Further words are figures of the budget in seconds and bytes.
+    """
+
+    def begun(name: str = "ada", *, folder: Path | None = None, results: Path | None = None, **rest: Any) -> Road:
+        figures = {"working": 3600.0, "wall": 86_400.0, "cpu": 600.0} | {
+            item: rest.pop(item) for item in ("working", "wall", "cpu", "disk") if item in rest
+        }
+        settings = settings_for(
+            folder or home / "papers" / "lean", results or lean_finished[0].store.root, rest.pop("adapter", "human"),
+            name=name, condition="human", **rest,
+        )  # fmt: skip
+        budget = BudgetSettings(name="standard", **figures)
+        return hand_out(settings.model_copy(update={"budget": budget}), tell=lambda text: None)
+
+    return begun
+
+
+@pytest.fixture(scope="session")
+def answered(lean_finished: Attempted) -> Callable[[Road], Road]:
+    """Give a submission the plan of the reference's attempt, whose runs need not be done again."""
+
+    def give(road: Road) -> Road:
+        shutil.copytree(lean_finished[0].private, road.private, dirs_exist_ok=True)
+        return road
+
+    return give
+
+
+@pytest.fixture
+def no_keeper_survives(tmp_path: Path) -> Iterator[None]:
+    """End the keepers of clocks that a test has started."""
+    yield
+    token = f"clock\0keep\0{tmp_path}"
+    for keeper in alive(token):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(keeper, signal.SIGKILL)
+    assert soon(lambda: not alive(token))
+
+
+@pytest.fixture(scope="session")
 def environment(home: Path) -> dict[str, str]:
-    """The environment of a command line that knows the tiny papers."""
-    return {**os.environ, "REPROOF_PAPERS_PATH": str(home / "papers"), "COLUMNS": "120"}
+    """The environment of a command line that knows the tiny papers, and whose notes of workspaces are nobody else's."""
+    more = {"REPROOF_PAPERS_PATH": str(home / "papers"), "COLUMNS": "120", "XDG_STATE_HOME": str(home / "state")}
+    return {**os.environ, **more}
 
 
 @pytest.fixture

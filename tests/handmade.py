@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -105,6 +107,28 @@ def desk_at(folder: Path, life: Life | None = None, **figures: Any) -> Desk:
 def set_head(workspace: Path, commit: str) -> None:
     (workspace / ".git").mkdir(parents=True, exist_ok=True)
     (workspace / ".git" / "HEAD").write_text(f"{commit}\n")
+
+
+PLAIN = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "PATH": os.environ["PATH"]}
+
+
+def git(workspace: Path, *words: str) -> str:
+    """Git as a participant runs it, without the machine's configuration."""
+    by = ("-c", "user.name=ada", "-c", "user.email=ada@example.org")
+    command = ["git", "-C", str(workspace), *by, *words]
+    done = subprocess.run(command, capture_output=True, env=PLAIN, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def commit(workspace: Path, files: Mapping[str, str], message: str = "work") -> str:
+    """Write files and commit them."""
+    for name, text in files.items():
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(text)
+    git(workspace, "add", "--all")
+    git(workspace, "commit", "-q", "-m", message)
+    return git(workspace, "rev-parse", "HEAD")
 
 
 def kinds(desk: Desk) -> list[str]:

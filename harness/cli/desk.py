@@ -1,4 +1,4 @@
-"""Verbs of a person at work: begin, the clock, what is left, metered commands, handing in."""
+"""Verbs of a person at work: begin, what is left, metered commands, a rehearsal."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def desk_of(name: str | None, results: Path) -> Desk:
     return Desk(folder=found)
 
 
-def _say(desk: Desk, found: Account, as_json: bool, *told: str) -> None:
+def say(desk: Desk, found: Account, as_json: bool, *told: str) -> None:
     """What happened, what is left, what comes next."""
     from harness.report.account import one_line, status, what_next
 
@@ -118,7 +118,7 @@ def start(
     click.echo(f"yours: {road.paper.spec.title}")
     click.echo(f"attempt {road.attempt.id}, its ledger anchored at {road.attempt.anchor[:16]}")
     click.echo(f"go there: cd {road.workspace}")
-    _say(road.desk, road.desk.account(), False)
+    say(road.desk, road.desk.account(), False)
 
 
 def _begun(road: Road) -> dict[str, Any]:
@@ -150,115 +150,6 @@ def _terms(condition: str | None, licence: str | None, consent: bool | None, *, 
         consent = click.confirm("May your work be published together with its score?", default=False)
     terms = TermsSettings(licence=licence or None, consent=bool(consent))
     return {"condition": condition or "human", "terms": terms}
-
-
-@click.group()
-def clock() -> None:
-    """Start and pause your clock, and note what you do; nobody else does.
-
-    \b
-    Example:
-      reproof clock start
-      reproof clock pause "lunch"
-      reproof clock note "trained on the lab's machine" --cpu "3 h"
-    """
-
-
-@clock.command(name="start")
-@attempt_option
-@results_option
-@as_json
-def clock_start(name: str | None, results: Path, as_json: bool) -> None:
-    """Start your clock; working time counts from now.
-
-    \b
-    Example:
-      reproof clock start
-    """
-    from harness.keeper import spawn
-
-    desk = desk_of(name, results)
-    found = desk.start_clock()
-    spawn(desk)
-    _say(desk, found, as_json, "your clock runs")
-
-
-@clock.command(name="pause")
-@click.argument("reason", required=False)
-@attempt_option
-@results_option
-@as_json
-def clock_pause(reason: str | None, name: str | None, results: Path, as_json: bool) -> None:
-    """Pause your clock, and say why.
-
-    \b
-    Example:
-      reproof clock pause "lunch"
-    """
-    desk = desk_of(name, results)
-    if reason is None and asks(as_json):
-        reason = click.prompt("Why")
-    found = desk.pause_clock(reason or "")
-    _say(desk, found, as_json, "your clock is paused")
-
-
-class _Seconds(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from harness.paper.quantities import seconds
-
-        try:
-            return seconds(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-@clock.command(name="note")
-@click.argument("text")
-@click.option("--working", type=_Seconds(), default=None, help="Working time that no clock counted, as in '1 h'.")
-@click.option("--cpu", type=_Seconds(), default=None, help="CPU time used elsewhere, as in '3 h'.")
-@click.option("--env-steps", type=click.IntRange(min=1), default=None, help="Environment steps made elsewhere.")
-@attempt_option
-@results_option
-@as_json
-def clock_note(
-    text: str,
-    working: float | None,
-    cpu: float | None,
-    env_steps: int | None,
-    name: str | None,
-    results: Path,
-    as_json: bool,
-) -> None:
-    """Note something in the ledger; with it, declare what you used outside `reproof exec`.
-
-    What is declared counts against the budget, and is shown as self-declared.
-
-    \b
-    Example:
-      reproof clock note "derived the update on paper"
-      reproof clock note "trained on the lab's machine" --cpu "3 h" --env-steps 1000000
-    """
-    desk = desk_of(name, results)
-    given = {"working": working, "cpu": cpu, "env_steps": env_steps}
-    found = desk.declare(text, {item: value for item, value in given.items() if value})
-    _say(desk, found, as_json, "noted")
-
-
-@clock.command(name="keep", hidden=True)
-@click.argument("folder", type=click.Path(path_type=Path, exists=True))
-def clock_keep(folder: Path) -> None:
-    """Keep the clock of the attempt in FOLDER; `reproof clock start` calls it.
-
-    \b
-    Example:
-      reproof clock keep results/attempts/20261122-101500-tree_search-ada-a1b2
-    """
-    from harness.attempt.desk import open_desk
-    from harness.keeper import keep
-
-    keep(open_desk(folder))
 
 
 @click.command()
@@ -384,130 +275,5 @@ def check(experiments: tuple[str, ...], name: str | None, results: Path, as_json
     else:
         for line in checked_lines(found):
             click.echo(line)
-        _say(desk, desk.account(), False)
+        say(desk, desk.account(), False)
     sys.exit(0 if found.ok else 1)
-
-
-@click.command()
-@attempt_argument
-@results_option
-@private_option
-@as_json
-def submit(name: str | None, results: Path, private_path: Path | None, as_json: bool) -> None:
-    """Hand in what is in the workspace, uncommitted work committed first; then rerun and score it.
-
-    Until the deadline you may submit again: the last submission counts, on seeds and instances of its own. Where no
-    references are installed it is handed in, and scored by whoever runs the programme.
-
-    \b
-    Example:
-      reproof submit
-    """
-    from harness.cli.attempts import finish, show
-    from harness.cli.terminal import Teller
-
-    desk = desk_of(name, results)
-    _ready_to_submit(desk, ask=asks(as_json))
-    with Teller() as teller:
-        road = _hand_in(desk, teller, private_path)
-        score = finish(road) if road.paper.private.is_dir() else None
-    if score is None:
-        _not_scored(road, as_json)
-    elif as_json:
-        print_json(score.model_dump(mode="json"))
-    else:
-        show(road, score)
-
-
-def _ready_to_submit(desk: Desk, *, ask: bool) -> None:
-    """Only work on a running clock is handed in; on a terminal the clock can be started on the way."""
-    from harness.errors import UsageError
-
-    found = desk.account()
-    if found.state in ("running", "over") and found.pending:
-        return
-    if found.state in ("over", "withdrawn"):
-        desk.open_account()
-    if ask and click.confirm(f"Your clock does not run ({found.state}). Start it, and submit?", default=True):
-        desk.start_clock()
-        return
-    raise UsageError(
-        "the clock does not run, and handing in is work",
-        where=desk.attempt.id,
-        got=found.state,
-        remedy="reproof clock start, then reproof submit",
-    )
-
-
-def _hand_in(desk: Desk, teller: Any, private_path: Path | None) -> Road:
-    from harness.attempt.participant import Outcome
-    from harness.pipeline import close, hand_in, road_of
-
-    road = road_of(desk, tell=teller.say, progress=teller.progress, private_path=private_path)
-    if desk.account().state == "over":
-        close(road)
-    else:
-        hand_in(road, Outcome(note="submitted", ended="submitted"))
-    return road
-
-
-def _not_scored(road: Road, as_json: bool) -> None:
-    handed = road.submission()
-    if as_json:
-        facts = {"attempt": road.attempt.id, "commit": handed.commit, "verdict": None}
-        print_json({**facts, "reason": "no references are installed here"})
-        return
-    click.echo("no references are installed here, so it is scored by whoever runs the programme; they need")
-    click.echo(f"  {road.folder}")
-    _say(road.desk, road.desk.account(), False)
-
-
-@click.command()
-@attempt_argument
-@click.option("--because", default=None, help="Why; the ledger keeps it.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@results_option
-@as_json
-def withdraw(name: str | None, because: str | None, yes: bool, results: Path, as_json: bool) -> None:
-    """End your attempt before its time; what you did is kept, and stays yours.
-
-    \b
-    Example:
-      reproof withdraw --because "the project ends"
-    """
-    from harness.cli.terminal import Teller
-    from harness.errors import UsageError
-    from harness.pipeline import road_of
-    from harness.pipeline import withdraw as end
-
-    desk = desk_of(name, results)
-    desk.open_account()
-    if because is None and asks(as_json):
-        because = click.prompt("Why")
-    if not because:
-        raise UsageError("a withdrawal has a reason", remedy='reproof withdraw --because "the project ends"')
-    if not yes and asks(as_json) and not click.confirm("It cannot be taken back. Withdraw?", default=False):
-        raise click.Abort
-    with Teller() as teller:
-        end(road_of(desk, tell=teller.say), because)
-    _say(desk, desk.account(), as_json, "withdrawn; what was done is kept")
-
-
-@click.command(name="hand-over")
-@click.option("--to", "to", default=None, help="Who goes on.")
-@attempt_option
-@results_option
-@as_json
-def hand_over(to: str | None, name: str | None, results: Path, as_json: bool) -> None:
-    """Let somebody else go on with your attempt; your time and your commits stay credited to you.
-
-    \b
-    Example:
-      reproof hand-over --to grace
-    """
-    desk = desk_of(name, results)
-    desk.open_account()
-    if to is None and asks(as_json):
-        to = click.prompt("To whom")
-    found = desk.hand_over(to or "")
-    _say(desk, found, as_json, f"handed over to {to}; the clock is stopped until they start it")

@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from handmade import Life, data_of, desk_at, kinds, set_head
+from handmade import data_of, desk_at, kinds
 from watching import alive, soon
 
 from harness.attempt import work
 from harness.attempt.desk import EXECUTING, Desk
 from harness.attempt.work import WORKSPACE, Bench, inside
-from harness.cleanroom.sandbox import Sandbox
+from harness.cleanroom.sandbox import Mount, Sandbox
 from harness.errors import UsageError
 
-PYTHON = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
 BURN = "i=0; while [ $i -lt {} ]; do i=$((i+1)); done"
 FOREVER = "while :; do :; done"
 
@@ -93,10 +92,14 @@ def test_private_folders_and_records_are_hidden(
     (secret.parents[1] / "paper.yaml").write_text("")
     monkeypatch.setenv("REPROOF_PAPERS_PATH", str(tmp_path / "papers"))
     said: list[bytes] = []
-    done = bench.run(["sh", "-c", f"cat {secret}; cat {desk.folder}/attempt.json; ls {desk.folder}"], output=said.append)
-    assert done.exit != 0
-    assert b"42" not in b"".join(said)
-    assert b"anchor" not in b"".join(said)
+    shown = Mount(source=tmp_path / "papers", target=str(tmp_path / "papers"))
+    script = f"ls {secret.parents[1]}; cat {secret}; cat {desk.folder}/attempt.json; echo end"
+    bench.run(["sh", "-c", script], mounts=[shown], output=said.append)
+    text = b"".join(said)
+    assert b"paper.yaml" in text
+    assert b"end" in text
+    assert b"42" not in text
+    assert b"anchor" not in text
 
 
 def test_a_command_is_ended_where_the_cpu_budget_is(tmp_path: Path, sandbox: Sandbox) -> None:
