@@ -283,6 +283,8 @@ def work(road: Road, options: Mapping[str, object]) -> Outcome:
 def hand_in(road: Road, outcome: Outcome) -> HandedIn:
     """Workspace to submission: commit what is left, bundle it, take it in. The last one handed in counts.
 
+    What was handed in just before, unchanged, stays that submission, with its plan: nobody rolls the dice again.
+
     Raises:
         SubmissionError: It is refused, with the reason.
     """
@@ -295,14 +297,23 @@ def hand_in(road: Road, outcome: Outcome) -> HandedIn:
             except SubmissionError as error:
                 road.desk.note("submitted", refused=str(error))
                 raise
+            if road.desk.submissions and road.submission().tree == taken.tree:
+                road.tell(f"handed in before, unchanged: {road.submission().commit[:12]}")
+                return _handed_in_again(road)
             last = road.desk.events()[-1]
             handed = _handed_in(outcome, saved, taken, found, last)
             write_slip(staging / "submission.json", handed)
-            land(staging, road.folder / SUBMISSIONS / f"{found.submissions + 1:03}")
+            land(staging, road.folder / SUBMISSIONS / f"{len(road.desk.submissions) + 1:03}")
         road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
     if saved.problem:
         road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
     road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
+    return handed
+
+
+def _handed_in_again(road: Road) -> HandedIn:
+    handed = road.submission()
+    road.desk.note("submitted", commit=handed.commit, tree=handed.tree, again=True)
     return handed
 
 
@@ -529,6 +540,7 @@ def _score(
         paper_version=road.paper.version,
         participant={"kind": who.kind, "name": ", ".join(handed.credits) or who.name},
         condition=road.attempt.condition,
+        submission=road.desk.submissions.index(road.private.parent) + 1,
         commit=handed.commit,
         verdict=verdict,
         reasons=reasons,

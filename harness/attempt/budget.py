@@ -234,7 +234,7 @@ class _Reckoning:
     def _submitted(self, event: Event) -> None:
         if "refused" in event.data:
             return
-        self.submissions += 1
+        self.submissions += "again" not in event.data
         self.pending = False
         self._stop(event.moment, "submitted", "submitted")
 

@@ -119,7 +119,10 @@ class Desk:
 
     def recover(self) -> None:
         """Write down what a harness that was killed could not: the ends of commands, and a submission's event."""
-        counted = sum(event.kind == "submitted" and "commit" in event.data for event in self.events())
+        counted = sum(
+            event.kind == "submitted" and "commit" in event.data and "again" not in event.data
+            for event in self.events()
+        )
         for folder in self.submissions[counted:]:
             handed = read_slip(folder / "submission.json", HandedIn)
             self.note("submitted", commit=handed.commit, tree=handed.tree)

@@ -49,8 +49,11 @@ def score_table(score: Score, points: Sequence[Point] = ()) -> RenderableType:
 def _head(score: Score) -> Iterator[RenderableType]:
     condition = "" if score.condition == "harness" else f", {score.condition}"
     who = f"{score.participant['name']} ({score.participant['kind']}{condition})"
+    number = f"submission {score.submission} · " if score.submission > 1 else ""
     legend = "core: nothing passes without it; then verdict, score in [0, 1], share of the whole"
-    yield Text(f"\n{score.paper} · {plain(who)} · commit {score.commit[:12]} · attempt {score.attempt}", style="bold")
+    yield Text(
+        f"\n{score.paper} · {plain(who)} · {number}commit {score.commit[:12]} · attempt {score.attempt}", style="bold"
+    )
     yield Text(legend, style="dim")
 
 
@@ -104,12 +107,12 @@ def _over_time(points: Sequence[Point]) -> Iterator[RenderableType]:
 
 
 def _said(point: Point) -> str:
-    head = f"{point.share:4.0%}  commit {point.commit[:12]}  "
+    head = f"{point.share:4.0%}  {point.commit[:12]}  "
     if point.score is None:
         return head + plain(point.problem or "not scored")
-    bar = "█" * round(20 * point.score.value)
+    bar = "█" * round(12 * point.score.value)
     worth = f"{point.score.value:.3f} [{point.score.low:.3f}, {point.score.high:.3f}]"
-    return f"{head}{bar:20}  {worth} {point.verdict}, {point.slots} slots"
+    return f"{head}{bar:12}  {worth} {point.verdict}"
 
 
 def _foot(score: Score) -> Iterator[RenderableType]:

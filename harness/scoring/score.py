@@ -96,6 +96,8 @@ class Score(Record):
     """`kind` and `name`; where an attempt was handed over, the names of all who worked on it."""
     condition: str
     """human, human + assistant, agent, or harness where we ourselves tried the paper."""
+    submission: int
+    """Which submission of the attempt it is, from 1; earlier ones had seeds and instances of their own."""
     commit: str
     verdict: Outcome
     reasons: list[str]

@@ -125,3 +125,18 @@ def test_the_trivial_paper_holds_together(tmp_path: Path) -> None:
     paper = load_paper(write_paper(tmp_path))
     assert paper.spec.seeds.looks == [3]
     assert list(paper.spec.experiments) == ["drawing"]
+
+
+@pytest.mark.slow
+def test_the_desk_has_goals_for_status_and_exec() -> None:
+    rows = named(run("desk.py", "--repetitions", "1"))
+    assert rows["reproof status / git status"]["measured"] > 0
+    assert [row["goal"] for row in rows.values() if row["goal"]] == ["measured <= 150", "measured <= 30"]
+
+
+@pytest.mark.slow
+def test_the_overhead_is_told_over_the_same_runs_bare() -> None:
+    rows = named(run("overhead.py", "--paper", "tree_search"))
+    total = rows["added to all papers together / bare"]
+    assert total["goal"] == "measured <= 5"
+    assert "s over" in total["note"]
