@@ -16,6 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # as the command line has it; numpy reads them when it is imported
+
 Report = dict[str, object]
 
 

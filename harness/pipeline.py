@@ -422,7 +422,10 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
     chosen = {"curtailed": all_looks, "all": all_looks[-1:], "first": all_looks[:1]}
     for filled in chosen[slots or road.attempt.slots]:
         units = [*planner.submission(handed.tree, filled), *planner.reference(answers)]
-        records = engine.run(units, road.progress)
+        # measured here, while the cores run what is left; `measure` then only asks what is known
+        records = engine.run(
+            units, road.progress, lambda unit, done: measure(road.paper, [unit], {unit.key: done}, road.store)
+        )
         fresh = [unit for unit in units if (unit.author, unit.key) not in measured]
         measured |= _measured(road, fresh, records)
         seen = [item for unit in units for item in measured[unit.author, unit.key]]
@@ -446,6 +449,10 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
 
 def _workers(attempt: Attempt) -> dict[str, int]:
     return {} if attempt.workers is None else {"workers": attempt.workers}
+
+
+def _measure_now(road: Road, unit: Unit, record: RunRecord) -> None:
+    measure(road.paper, [unit], {unit.key: record}, road.store)
 
 
 def _measured(

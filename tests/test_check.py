@@ -30,7 +30,9 @@ def write(road: Road, text: str) -> None:
 
 
 def status(road: Road) -> str:
-    return git(road.workspace, "status", "--porcelain", "--ignored") + git(road.workspace, "log", "--format=%H", "--all")
+    return git(road.workspace, "status", "--porcelain", "--ignored") + git(
+        road.workspace, "log", "--format=%H", "--all"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,27 @@ def test_what_is_not_committed_is_committed_first(begin: Begin) -> None:
     assert git(road.workspace, "rev-parse", "HEAD") == handed.commit
     assert git(road.workspace, "status", "--porcelain") == ""
     road.desk.start_clock()
+    commit(road.workspace, {"notes.txt": "x"})
     assert not hand_in(road, DONE).saved
+
+
+def test_what_is_unchanged_is_the_same_submission_with_the_same_plan(begin: Begin, answered: Answered) -> None:
+    road = begin()
+    road.desk.start_clock()
+    commit(road.workspace, {WORKFILE: WORK})
+    handed = hand_in(road, DONE)
+    answered(road)
+    before = scored(road)
+    road.desk.start_clock()
+    git(road.workspace, "commit", "-q", "--allow-empty", "-m", "the dice again, please")
+    assert hand_in(road, DONE) == handed
+    assert [path.name for path in road.desk.submissions] == ["001"]
+    found = road.desk.account()
+    assert (found.state, found.submissions, found.pending) == ("submitted", 1, False)
+    assert score(road).score == before.score
+    road.desk.start_clock()
+    road.desk.recover()
+    assert road.desk.account().submissions == 1, "what was handed in again is counted once"
 
 
 def test_a_refusal_is_told_kept_and_costs_nothing(begin: Begin) -> None:

@@ -17,7 +17,9 @@ from harness.pipeline import HISTORY, Road, commit_road, hand_in, rerun, score
 from harness.record.store import read
 
 WORKFILE = "reproduction/work.py"
-HALF = WORK.replace("    rng = random", "    if parameters['method'] == 'noisy':\n        raise ValueError('to do')\n    rng = random")
+HALF = WORK.replace(
+    "    rng = random", "    if parameters['method'] == 'noisy':\n        raise ValueError('to do')\n    rng = random"
+)
 DONE = Outcome(note="by hand", ended="submitted")
 Begin = Callable[..., Road]
 

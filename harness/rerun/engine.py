@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +35,10 @@ def silent(done: int, total: int, label: str) -> None:
     """Show no progress."""
 
 
+def _ignore(unit: Unit, record: RunRecord) -> None:
+    """Nothing is to be done with a record."""
+
+
 def cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0))
@@ -49,8 +53,15 @@ class LocalEngine:
     sandbox: Sandbox
     workers: int = field(default_factory=cores)
 
-    def run(self, units: Iterable[Unit], progress: Progress = silent) -> dict[str, RunRecord]:
+    def run(
+        self, units: Iterable[Unit], progress: Progress = silent, each: Callable[[Unit, RunRecord], object] = _ignore
+    ) -> dict[str, RunRecord]:
         """Do all units, those they need first; an interrupt ends what is running and keeps what is done.
+
+        Args:
+            units: The units.
+            progress: Hears of every run that ended.
+            each: Called with every unit and its record on the calling thread, which has little else to do.
 
         Returns:
             A record for every unit and every needed unit, by key.
@@ -62,7 +73,9 @@ class LocalEngine:
         with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="run") as pool:
             try:
                 for wave in waves:
-                    self._wave(pool, wave, done, cancel, lambda label: progress(len(done), total, label))
+                    for unit in self._wave(pool, wave, done, cancel):
+                        progress(len(done), total, unit.label)
+                        each(unit, done[unit.key])
             except BaseException:
                 cancel.set()
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -75,15 +88,14 @@ class LocalEngine:
         wave: list[Unit],
         done: dict[str, RunRecord],
         cancel: threading.Event,
-        tell: Callable[[str], None],
-    ) -> None:
+    ) -> Iterator[Unit]:
         pending: dict[Future[RunRecord], Unit] = {pool.submit(self._try, unit, done, cancel): unit for unit in wave}
         while pending:
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:
                 unit = pending.pop(future)
                 done[unit.key] = future.result()
-                tell(unit.label)
+                yield unit
 
     def _try(self, unit: Unit, done: dict[str, RunRecord], cancel: threading.Event) -> RunRecord:
         needed = done[unit.needs.key] if unit.needs is not None else None

@@ -18,6 +18,11 @@ from harness.rerun.execute import RunRecord
 from harness.rerun.outputs import load_outputs
 from harness.rerun.plan import Author, Unit
 
+Value = tuple[float | list[list[float]] | None, str | None]
+"""What was measured, and why nothing was."""
+_MOST_KNOWN = 100_000
+_known: dict[tuple[str, ...], Value] = {}
+
 
 class Measurement(Record):
     """A metric of one run."""
@@ -86,7 +91,7 @@ def _of_run(
         return
     outputs, problem = _outputs(paper, unit, record, store)
     for name in sorted(names):
-        value, trouble = (None, problem) if outputs is None else _value(module, paper, name, outputs, unit)
+        value, trouble = (None, problem) if outputs is None else _remembered(module, paper, name, outputs, unit, record)
         yield Measurement(
             author=unit.author,
             metric=name,
@@ -113,9 +118,17 @@ def _outputs(paper: Paper, unit: Unit, record: RunRecord, store: Store) -> tuple
         raise HarnessFault("a kept output changed after it was checked", where=unit.key, got=error) from error
 
 
-def _value(
-    module: Any, paper: Paper, name: str, outputs: dict[str, Any], unit: Unit
-) -> tuple[float | list[list[float]] | None, str | None]:
+def _remembered(module: Any, paper: Paper, name: str, outputs: dict[str, Any], unit: Unit, record: RunRecord) -> Value:
+    """A metric of one run, computed once by this process: looks and scores ask for the same again and again."""
+    key = (module.__name__, name, unit.key, *sorted(record.outputs.values()))
+    if key not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = _value(module, paper, name, outputs, unit)
+    return _known[key]
+
+
+def _value(module: Any, paper: Paper, name: str, outputs: dict[str, Any], unit: Unit) -> Value:
     function = getattr(module, name, None)
     if function is None:
         raise PaperError("metrics.py lacks a metric", where=paper.metrics_file, expected=f"a function {name}")

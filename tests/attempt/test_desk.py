@@ -404,7 +404,9 @@ def test_heads_as_git_writes_them(tmp_path: Path) -> None:
     git(tmp_path / "loose", "ref: refs/heads/main\n", main=f"{A}\n")
     git(tmp_path / "unborn", "ref: refs/heads/main\n")
     packed = git(tmp_path / "packed", "ref: refs/heads/main\n") / "packed-refs"
-    packed.write_text(f"# pack-refs with: peeled fully-peeled sorted\n{B} refs/heads/xmain\n{A} refs/heads/main\n^{B}\n")
+    packed.write_text(
+        f"# pack-refs with: peeled fully-peeled sorted\n{B} refs/heads/xmain\n{A} refs/heads/main\n^{B}\n"
+    )
     both = git(tmp_path / "both", "ref: refs/heads/main\n", main=f"{A}\n") / "packed-refs"
     both.write_text(f"{B} refs/heads/main\n")
     deep = git(tmp_path / "deep", "ref: refs/heads/ada/try/1\n") / "refs" / "heads" / "ada" / "try"

@@ -141,9 +141,7 @@ def test_commands_that_pass_the_limit_together_are_stopped(
     assert 1.2 <= desk.account().used("cpu") < 2.2  # 2.4 if each had had it all
 
 
-def test_the_head_is_looked_at_while_a_command_runs(
-    bench: Bench, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_head_is_looked_at_while_a_command_runs(bench: Bench, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "_OFTEN", 0.1)
     first, second = "a" * 40, "b" * 40
     bench.run(["sh", "-c", f"echo {first} >.git/HEAD; sleep 0.8; echo {second} >.git/HEAD"])
