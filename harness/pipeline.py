@@ -423,9 +423,7 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
     for filled in chosen[slots or road.attempt.slots]:
         units = [*planner.submission(handed.tree, filled), *planner.reference(answers)]
         # measured here, while the cores run what is left; `measure` then only asks what is known
-        records = engine.run(
-            units, road.progress, lambda unit, done: measure(road.paper, [unit], {unit.key: done}, road.store)
-        )
+        records = engine.run(units, road.progress, partial(_measure_now, road))
         fresh = [unit for unit in units if (unit.author, unit.key) not in measured]
         measured |= _measured(road, fresh, records)
         seen = [item for unit in units for item in measured[unit.author, unit.key]]
