@@ -8,6 +8,7 @@ from typing import Literal
 
 from harness.attempt.desk import Desk
 from harness.errors import ReproofError, UsageError, unknown
+from harness.overtime import over_time
 from harness.pipeline import Road, Tell, resume, score
 from harness.record.files import Store
 from harness.record.store import Record, read
@@ -35,10 +36,11 @@ class Change(Record):
 
     attempt: str
     participant: str
-    before: float
+    before: float | None
+    """None where its records cannot be read."""
     after: float | None
     """None where it could not be scored again."""
-    verdict_before: str
+    verdict_before: str | None
     verdict_after: str | None
     leaves: dict[str, tuple[str, str]]
     """Leaves whose verdict changed: before, after; `absent` where the leaf is not part of that version."""
@@ -106,34 +108,39 @@ class Everybody:
     def rescored(self) -> list[Change]:
         """Score them again from their kept outputs, and say what changed; one that cannot be keeps its score."""
         store = Store(self.results.resolve())
-        changes = []
-        for name in store.attempts():
-            desk = Desk(folder=store.attempt(name))
-            if desk.attempt.paper == self.paper and desk.submissions and (desk.submissions[-1] / "score.json").exists():
-                changes += self._rescored(name)
-        return changes
+        found = [self._rescored(name, Desk(folder=store.attempt(name))) for name in store.attempts()]
+        return [change for change in found if change is not None]
 
-    def _rescored(self, name: str) -> list[Change]:
-        road = resume(name, self.results, tell=self.tell, private_path=self.private_path)
-        before = read(road.records / "score.json", Score)
-        if before.paper_version == road.paper.version:
-            return []
+    def _rescored(self, name: str, desk: Desk) -> Change | None:
+        before = None
         try:
-            after, problem = score(road, again=True), None
+            if desk.attempt.paper != self.paper or not desk.submissions:
+                return None
+            before = _kept(desk)
+            road = resume(name, self.results, tell=self.tell, private_path=self.private_path)
+            if before is None or before.paper_version == road.paper.version:
+                return None
+            after = score(road, again=True)
+            over_time(road, rerunning=False)
         except ReproofError as error:
-            after, problem = None, str(error)
-        return [_change(before, after, problem)]
+            return _change(name, before, None, str(error))
+        return _change(name, before, after, None)
 
 
-def _change(before: Score, after: Score | None, problem: str | None) -> Change:
+def _kept(desk: Desk) -> Score | None:
+    path = desk.submissions[-1] / "score.json"
+    return read(path, Score) if path.exists() else None
+
+
+def _change(name: str, before: Score | None, after: Score | None, problem: str | None) -> Change:
     return Change(
-        attempt=before.attempt,
-        participant=before.participant["name"],
-        before=before.score.value,
+        attempt=name,
+        participant=before.participant["name"] if before else "unknown",
+        before=before.score.value if before else None,
         after=after.score.value if after else None,
-        verdict_before=before.verdict,
+        verdict_before=before.verdict if before else None,
         verdict_after=after.verdict if after else None,
-        leaves=_changed(before, after) if after else {},
+        leaves=_changed(before, after) if before and after else {},
         problem=problem,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -65,9 +66,9 @@ class _Metered:
 
     bench: Bench
 
-    def run(self, job: Job, cancel: object = None) -> Completed:
+    def run(self, job: Job, cancel: threading.Event | None = None) -> Completed:
         """Run one job (see `Sandbox.run`); the bench ends it where the budget does."""
-        return self.bench.meter(job)
+        return self.bench.meter(job, cancel=cancel)
 
     def description(self) -> Isolation:
         """What this clean room guarantees."""

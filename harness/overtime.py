@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from harness.attempt.budget import Mark
+from harness.attempt.budget import Mark, account
 from harness.errors import SubmissionError
 from harness.pipeline import Road, commit_road, quiet, rerun, score
 from harness.record.store import Record, read, write
@@ -52,23 +52,26 @@ def commits_at(marks: Iterable[Mark], *, start: str, last: str, budget: float) -
     return {**by, QUARTERS[-1]: last}
 
 
-def over_time(road: Road) -> OverTime:
+def over_time(road: Road, *, rerunning: bool = True) -> OverTime:
     """Rerun and score what stood at each quarter of the budget, and keep it beside the score of the last commit.
 
     Commits before the last one fill the seed slots of the first look only: their intervals are wider.
+
+    Args:
+        road: The attempt, its latest submission scored.
+        rerunning: False scores again what was rerun before, and nothing else.
     """
-    handed = road.submission()
-    found = road.desk.account()
-    commits = commits_at(
-        found.marks, start=road.attempt.start_commit, last=handed.commit, budget=road.attempt.budget.working
-    )
-    known = {commit: _scored(road, commit) for commit in dict.fromkeys(commits.values())}
+    handed, budget = road.submission(), road.attempt.budget
+    before = [event for event in road.desk.events() if event.number <= handed.ledger[0]]
+    marks = account(before, budget, now=before[-1].moment).marks
+    commits = commits_at(marks, start=road.attempt.start_commit, last=handed.commit, budget=budget.working)
+    known = {commit: _scored(road, commit, rerunning) for commit in dict.fromkeys(commits.values())}
     done = OverTime(points=[known[commit].model_copy(update={"share": share}) for share, commit in commits.items()])
     write(road.records / FILE, done)
     return done
 
 
-def _scored(road: Road, commit: str) -> Point:
+def _scored(road: Road, commit: str, rerunning: bool) -> Point:
     """One commit's point; its share is filled in later."""
     try:
         there = commit_road(road, commit)
@@ -78,10 +81,13 @@ def _scored(road: Road, commit: str) -> Point:
     kept = there.records / "score.json"
     if kept.exists() and read(kept, Score).paper_version == road.paper.version:
         return _point(read(kept, Score))
-    road.tell(f"score over time: commit {commit[:12]}")
     silently = replace(there, tell=quiet)
-    rerun(silently, slots="first")
-    return _point(score(silently))
+    if rerunning:
+        road.tell(f"score over time: commit {commit[:12]}")
+        rerun(silently, slots="first")
+    elif not (there.records / "rerun.json").exists():
+        return Point(share=0.0, commit=commit, verdict=None, score=None, slots=0, problem="it was not rerun yet")
+    return _point(score(silently, again=not rerunning))
 
 
 def _point(found: Score) -> Point:

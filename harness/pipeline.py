@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,7 +36,7 @@ from harness.attempt.workspace import create_workspace
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Sandbox, SandboxSettings
 from harness.config import BudgetSettings, Settings
-from harness.errors import RecordError, SubmissionError, UsageError, unknown
+from harness.errors import RecordError, ReproofError, SubmissionError, UsageError, unknown
 from harness.paper.load import Paper, open_paper
 from harness.record.files import Store, land, private_folder, read_slip, write_slip
 from harness.record.store import Record, read, write
@@ -170,7 +171,11 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     name = attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
-    start = create_workspace(paper, workspace)
+    try:
+        start = create_workspace(paper, workspace)
+    except ReproofError:
+        shutil.rmtree(folder)
+        raise
     who = Who(**settings.participant.model_dump(exclude={"options"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
@@ -327,17 +332,22 @@ def close(road: Road) -> HandedIn:
     return hand_in(road, Outcome(note=found.ended or "closed", ended="deadline"))
 
 
-def withdraw(road: Road, reason: str) -> HandedIn:
+def withdraw(road: Road, reason: str) -> HandedIn | None:
     """End an attempt at the participant's wish; what was done is kept as a submission, and can still be scored.
+
+    Returns:
+        What is kept as the submission; None if there is nothing that could be taken in.
 
     Raises:
         UsageError: It is over, or was withdrawn before.
-        SubmissionError: What there is cannot be taken in.
     """
-    found = road.desk.open_account()
-    kept = hand_in(road, Outcome(note=reason, ended="withdrawn")) if found.pending else road.submission()
+    if road.desk.open_account().pending:
+        try:
+            hand_in(road, Outcome(note=reason, ended="withdrawn"))
+        except SubmissionError as error:
+            road.tell(f"what is in the workspace could not be taken in: {error}")
     road.desk.note("withdrawn", reason=reason)
-    return kept
+    return road.submission() if road.desk.submissions else None
 
 
 def _take_in(road: Road, into: Path) -> tuple[Saved, Submission]:

@@ -247,6 +247,17 @@ def test_a_damaged_record_of_one_stops_nobody(settled: Settled, harm: str) -> No
     assert changes["bob"].after == 0.0
 
 
+def test_a_score_that_could_not_be_noted_was_not_replaced(settled: Settled) -> None:
+    # BUG: `score` replaces score.json before the ledger takes the event: with a damaged ledger the change is told as
+    # "stays", and the score is another one all the same, which no event tells of.
+    folder, roads, before = settled
+    write_paper(folder, narrowed)
+    (roads["ada"].folder / "ledger.jsonl").write_text("{}\n")
+    change = next(change for change in everybody(folder) if change.participant == "ada")
+    assert change.after is None
+    assert read(roads["ada"].records / "score.json", Score) == before["ada"]
+
+
 def test_the_score_over_time_is_of_the_same_version_as_the_score(settled: Settled) -> None:
     # BUG: over_time.json stays as it was, so the report shows a new score above a curve by the former paper.
     folder, roads, _ = settled

@@ -17,8 +17,8 @@ from tiny_paper import WORK
 from watching import alive, soon
 
 from harness import keeper
-from harness.attempt.submission import UNCOMMITTED
 from harness.attempt.desk import Desk
+from harness.attempt.submission import UNCOMMITTED
 from harness.keeper import keep
 from harness.pipeline import Road
 
@@ -32,7 +32,13 @@ def keepers(folder: Path) -> list[int]:
     return alive(f"clock\0keep\0{folder}")
 
 
-SPAWN = "import sys, pathlib, harness.keeper as k, harness.attempt.desk as d; k.spawn(d.Desk(folder=pathlib.Path(sys.argv[1])))"
+SPAWN = """\
+import sys
+from pathlib import Path
+from harness.attempt.desk import Desk
+from harness.keeper import spawn
+spawn(Desk(folder=Path(sys.argv[1])))
+"""
 
 
 def spawn(desk: Desk) -> None:

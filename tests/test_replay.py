@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -170,13 +171,11 @@ def test_the_time_between_the_last_sign_and_the_submission_is_replayed(begin: Be
 
 
 def test_a_history_with_a_crash_keeps_its_hours(begin: Begin) -> None:
-    # BUG: on the replayed clock, which never restarts, nobody looks at LAST_SIGN: 50 s between event and pulse are lost.
+    # BUG: on the replayed clock, which never restarts, nobody looks at LAST_SIGN: the 50 s up to the pulse are lost.
     road, life = begin(wall=1e6), Life()
     road.desk.note("resumed", at=life.now)
     road.desk.note("committed", commit=commit(road.workspace, {"a": "1"}), at=life.works(100).now)
     sign = life.works(50).now
-    from dataclasses import asdict
-
     road.desk.note("paused", reason="the machine went down", at=life.restarts().now, **{LAST_SIGN: asdict(sign)})
     hand_in(road, DONE)
     assert road.desk.account().used("working") == 150

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from harness.attempt.attempt import Budget
 from harness.attempt.clock import Moment, awake_between, wall_between
 from harness.attempt.ledger import Event
@@ -64,8 +66,8 @@ class Account:
 
     budget: Budget
     state: State
-    holder: str
-    """Who works on it now."""
+    people: tuple[str, ...]
+    """Who worked on it, in their order; the last one holds it now."""
     stretches: tuple[Stretch, ...]
     extras: tuple[Extra, ...]
     marks: tuple[Mark, ...]
@@ -76,6 +78,11 @@ class Account:
     """Whether there is work that was not handed in: nothing was yet, or the clock was started again since."""
     unrecorded: float
     """Seconds between the last sign of life and now, after the machine went down while the clock ran; else 0."""
+
+    @property
+    def holder(self) -> str:
+        """Who works on it now."""
+        return self.people[-1]
 
     def used(self, item: str) -> float:
         """What was used of one item, declared work included; in the budget's unit."""
@@ -122,7 +129,8 @@ class Account:
     def credits(self) -> dict[str, dict[str, float]]:
         """By participant: working seconds, CPU seconds, and how many commits the harness saw them make."""
         found: dict[str, dict[str, float]] = defaultdict(lambda: {"working": 0.0, "cpu": 0.0, "commits": 0})
-        found[self.holder]["commits"] += 0
+        for who in self.people:
+            found[who]["commits"] += 0
         for stretch in self.stretches:
             found[stretch.who]["working"] += stretch.seconds
         for extra in self.extras:
@@ -155,12 +163,24 @@ def account(
         running: Commands whose end is not in the ledger yet, as an `executed` event would tell them.
         disk: Bytes that the workspace holds.
     """
-    reckoning = _Reckoning(signs=[pulse] if pulse else [])
+    events = list(events)
+    reckoning = _Reckoning(signs=[*signs_of(events), *([pulse] if pulse else [])])
     for event in events:
         reckoning.take(event)
     for data in running:
         reckoning.extra(data, now, declared=False)
     return reckoning.close(budget, now, disk)
+
+
+def signs_of(events: Iterable[Event]) -> list[Moment]:
+    """The moments that events name at which the clock is known to have run, whenever that was written down."""
+    named = [event.data[LAST_SIGN] for event in events if LAST_SIGN in event.data]
+    return [msgspec.convert(sign, Moment) for sign in named]
+
+
+def latest(moment: Moment, signs: Iterable[Moment]) -> Moment:
+    """The latest of a moment and the signs that belong to the same start of the machine."""
+    return max([moment, *(sign for sign in signs if sign.boot == moment.boot)], key=lambda sign: sign.up)
 
 
 def disk_of(folder: Path) -> int:
@@ -188,6 +208,7 @@ class _Reckoning:
     signs: list[Moment]
     """Moments at which the clock is known to have run, beside the events."""
     holder: str = ""
+    people: list[str] = field(default_factory=list)
     state: State = "ready"
     since: Moment | None = None
     """When the running clock was started."""
@@ -203,16 +224,15 @@ class _Reckoning:
     def take(self, event: Event) -> None:
         """Count one event."""
         at = event.moment
-        self.wall += wall_between(self.last, at) if self.last else 0.0
-        if LAST_SIGN in event.data:
-            self.signs.append(Moment(**event.data[LAST_SIGN]))
+        self._pass(at)
         if self.since and at.boot != self.since.boot:
             self._interrupt()
         match event.kind:
             case "started":
-                self.holder = str(event.data.get("name", ""))
+                self._hold(str(event.data.get("name", "")))
             case "resumed":
-                self.since, self.state, self.pending = at, "running", True
+                self._stop(at, "running", "started again")
+                self.since, self.pending = at, True
             case "paused":
                 self._stop(at, "paused", str(event.data.get("reason", "")))
             case "submitted":
@@ -221,7 +241,7 @@ class _Reckoning:
                 self._stop(at, "withdrawn", "withdrawn")
             case "handed over":
                 self._stop(at, "paused", f"handed over to {event.data.get('to')}")
-                self.holder = str(event.data.get("to"))
+                self._hold(str(event.data.get("to")))
             case "executed" | "noted":
                 self.extra(event.data, at, declared=event.kind == "noted")
             case "committed":
@@ -230,6 +250,16 @@ class _Reckoning:
             case _:
                 pass
         self.last = at
+
+    def _pass(self, at: Moment) -> None:
+        """Let wall time pass; where the machine was started again, as far as it is known to have run before."""
+        if self.last is not None:
+            sign = latest(self.last, self.signs) if at.boot != self.last.boot else self.last
+            self.wall += wall_between(self.last, sign) + wall_between(sign, at)
+
+    def _hold(self, name: str) -> None:
+        self.holder = name
+        self.people = list(dict.fromkeys([*self.people, name]))
 
     def _submitted(self, event: Event) -> None:
         if "refused" in event.data:
@@ -244,7 +274,7 @@ class _Reckoning:
         if job is not None and job in self.jobs:
             return
         self.jobs.add(str(job))
-        used = {item: float(data[item]) for item in DECLARABLE if data.get(item)}
+        used = {item: float(data[item]) for item in DECLARABLE if data.get(item, 0) > 0}
         exact = bool(data.get("exact", True))
         what = str(data.get("command") or data.get("note") or "")
         extra = Extra(who=self.holder, at=at, what=what, used=used, declared=declared, exact=exact)
@@ -269,8 +299,7 @@ class _Reckoning:
 
     def _last_sign(self) -> Moment:
         assert self.since is not None
-        known = [self.since, *([self.last] if self.last else []), *self.signs]
-        return max((sign for sign in known if sign.boot == self.since.boot), key=lambda sign: sign.awake)
+        return latest(self.since, [*([self.last] if self.last else []), *self.signs])
 
     def _working(self, at: Moment) -> float:
         running = awake_between(self.since, at) if self.since else 0.0
@@ -278,7 +307,7 @@ class _Reckoning:
 
     def close(self, budget: Budget, now: Moment, disk: int) -> Account:
         """The account at a moment that lies after all events."""
-        self.wall += wall_between(self.last, now) if self.last else 0.0
+        self._pass(now)
         unrecorded = 0.0
         if self.since and now.boot == self.since.boot:
             self._end(now, None)
@@ -288,7 +317,7 @@ class _Reckoning:
         found = Account(
             budget=budget,
             state=self.state,
-            holder=self.holder,
+            people=tuple(self.people),
             stretches=tuple(self.stretches),
             extras=tuple(self.extras),
             marks=tuple(self.marks),

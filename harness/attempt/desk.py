@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from harness.attempt import clock, ledger
 from harness.attempt.attempt import Attempt, HandedIn
@@ -19,12 +21,28 @@ from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, dis
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
-from harness.record.files import read_slip, write_text
+from harness.record.files import Slip, read_slip, write_text
 
 EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
 _HASH = re.compile(r"[0-9a-f]{40}")
 _REF = re.compile(r"ref: (refs/heads/[^\x00-\x20~^:?*\[\\]{1,200})\n?")
 _LARGEST_REF = 1 << 20
+
+
+class Executing(Slip, frozen=True):
+    """What a command under way has used so far."""
+
+    job: str
+    """Names it in the ledger, so that its end is counted once."""
+    command: str
+    cpu: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds."""
+    wall: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds."""
+    memory: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Peak, in bytes."""
+    exact: bool = True
+    """Whether a cgroup counts it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +85,7 @@ class Desk:
             self.attempt.budget,
             now=clock.now(),
             pulse=self.pulse(),
-            running=[data for _, data in self._executing()],
+            running=[msgspec.structs.asdict(data) for _, data in self._executing()],
             disk=disk_of(self.workspace) if disk else 0,
         )
 
@@ -88,13 +106,13 @@ class Desk:
     def pulse(self) -> Moment | None:
         """The last moment that the keeper of the clock has noted."""
         try:
-            return Moment(**json.loads((self.folder / PULSE).read_text()))
-        except (OSError, ValueError, TypeError):
+            return msgspec.json.decode((self.folder / PULSE).read_bytes(), type=Moment)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
     def beat(self) -> None:
         """Note that the clock runs at this moment."""
-        write_text(self.folder / PULSE, json.dumps(asdict(clock.now())))
+        write_text(self.folder / PULSE, msgspec.json.encode(clock.now()).decode())
 
     def witness(self) -> str | None:
         """Note the workspace's head if nobody has yet; the ledger's time then bounds when the work was done."""
@@ -108,12 +126,12 @@ class Desk:
         seen = [event.data["commit"] for event in self.events() if event.kind == "committed"]
         return str(seen[-1]) if seen else self.attempt.start_commit
 
-    def _executing(self) -> list[tuple[Path, Mapping[str, Any]]]:
+    def _executing(self) -> list[tuple[Path, Executing]]:
         found = []
         for path in sorted((self.folder / EXECUTING).glob("*.json")):
             try:
-                found.append((path, json.loads(path.read_text())))
-            except (OSError, ValueError):  # it has just ended, or just begun
+                found.append((path, msgspec.json.decode(path.read_bytes(), type=Executing)))
+            except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # it has just ended, or just begun
                 continue
         return found
 
@@ -129,7 +147,7 @@ class Desk:
         for path, data in self._executing():
             with contextlib.suppress(OSError), path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.note("executed", **data, ended="lost")
+                self.note("executed", **msgspec.structs.asdict(data), ended="lost")
                 path.unlink(missing_ok=True)
 
     def start_clock(self) -> Account:
@@ -148,17 +166,18 @@ class Desk:
                     remedy="`reproof clock pause` stops it",
                 )
             if found.state == "interrupted":
-                self._close_interrupted()
+                self.note("paused", reason=INTERRUPTED, **self._last_sign())
             self.recover()
+            # the sign of an earlier start of the machine is written down before a new pulse replaces it
+            sign = self._last_sign()
             self.beat()
-            self.note("resumed")
+            self.note("resumed", **sign)
         return self.account()
 
-    def _close_interrupted(self) -> None:
-        """Write down what was last known of a clock that ran when the machine went down."""
+    def _last_sign(self) -> dict[str, Any]:
+        """The last pulse, for an event's data, if it is of an earlier start of the machine."""
         sign = self.pulse()
-        known: dict[str, Any] = {LAST_SIGN: asdict(sign)} if sign else {}
-        self.note("paused", reason=INTERRUPTED, **known)
+        return {LAST_SIGN: asdict(sign)} if sign and sign.boot != clock.now().boot else {}
 
     def pause_clock(self, reason: str) -> Account:
         """Stop the participant's clock.
@@ -171,7 +190,7 @@ class Desk:
         with self.held():
             found = self.open_account()
             if found.state == "interrupted":
-                self._close_interrupted()
+                self.note("paused", reason=INTERRUPTED, **self._last_sign())
                 return self.account()
             if found.state != "running":
                 remedy = "`reproof clock start` starts it"
@@ -181,7 +200,14 @@ class Desk:
         return self.account()
 
     def declare(self, text: str, used: Mapping[str, Any]) -> Account:
-        """Note something, and with it what was used elsewhere; nobody but the participant has measured that."""
+        """Note something, and with it what was used elsewhere; nobody but the participant has measured that.
+
+        Raises:
+            UsageError: The text is empty, a figure is negative or infinite, or the attempt is over.
+        """
+        for item, value in used.items():
+            if not 0 <= value < math.inf:
+                raise UsageError("what was used is a finite figure, not below 0", where=item, got=value)
         if not text.strip():
             raise UsageError("a note says something", remedy='for example: reproof clock note "read the proof"')
         self.open_account()
@@ -194,11 +220,13 @@ class Desk:
         Raises:
             UsageError: They hold it already, or the attempt is over.
         """
+        to = to.strip()
         with self.held():
             found = self.open_account()
-            if not to.strip() or to == found.holder:
+            if not to or to == found.holder:
                 message = "it is handed over to somebody else"
                 raise UsageError(message, where=self.attempt.id, expected=f"a name other than {found.holder}", got=to)
+            self.recover()
             self.witness()
             self.note("handed over", to=to)
         return self.account()

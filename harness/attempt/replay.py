@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from harness.attempt import clock
+from harness.attempt.budget import INTERRUPTED, LAST_SIGN, latest, signs_of
 from harness.attempt.clock import Moment, awake_between, wall_between
 from harness.attempt.confined import BUNDLE_FILE, REPLAY, refusal, run_git
 from harness.attempt.desk import Desk
-from harness.attempt.ledger import Event
+from harness.attempt.ledger import Event, Kind
 from harness.attempt.submission import DEFAULT_LIMITS
 from harness.cleanroom.sandbox import Mount, Sandbox
 from harness.errors import UsageError
 
-_KINDS = ("resumed", "paused", "noted", "executed", "committed", "handed over")
+_KINDS = ("started", "resumed", "paused", "noted", "executed", "committed", "submitted", "handed over")
 """What a participant's own work leaves in a ledger."""
+_Again = tuple[Kind, dict[str, Any], Moment]
 
 
 def replay(source: Desk, desk: Desk, sandbox: Sandbox) -> int:
@@ -36,13 +40,12 @@ def replay(source: Desk, desk: Desk, sandbox: Sandbox) -> int:
         SubmissionError: The commits cannot be brought into the workspace.
     """
     bundle = _bundle(source, desk)
-    events = [event for event in source.events() if event.kind in (*_KINDS, "started")]
+    events = [event for event in source.events() if event.kind in _KINDS]
     commits = [str(event.data["commit"]) for event in events if event.kind == "committed"]
     if bundle is not None:
         _bring(desk, bundle, commits, sandbox)
-    for event, at in _again(events, boot=f"replay-{source.attempt.id}"[:64]):
-        if event.kind != "started":
-            desk.note(event.kind, at=at, **event.data)
+    for kind, data, at in _again(events, boot=f"replay-{source.attempt.id}"[:64]):
+        desk.note(kind, at=at, **data)
     return len(commits)
 
 
@@ -75,12 +78,32 @@ def _bring(desk: Desk, bundle: Path, commits: list[str], sandbox: Sandbox) -> No
         raise refusal(done, "the history cannot be replayed", where=bundle, limits=work)
 
 
-def _again(events: list[Event], *, boot: str) -> Iterator[tuple[Event, Moment]]:
-    """Each event with the moment it has on one clock that never restarts; the time of day is today's."""
-    time = clock.now().time
-    awake = up = 0.0
-    yield events[0], Moment(time=time, boot=boot, awake=awake, up=up)
+def _again(events: list[Event], *, boot: str) -> Iterator[_Again]:
+    """Each event on one clock that never restarts, with the moments it has there; the time of day is today's.
+
+    What stopped the clock at the source stops it here: a submission, and the machine's going down.
+    """
+    signs, running = signs_of(events), False
+    now = Moment(time=clock.now().time, boot=boot, awake=0.0, up=0.0)
     for earlier, later in pairwise(events):
-        awake += awake_between(earlier.moment, later.moment)
-        up += wall_between(earlier.moment, later.moment)
-        yield later, Moment(time=time, boot=boot, awake=awake, up=up)
+        restarted = earlier.boot != later.boot
+        last = latest(earlier.moment, signs) if restarted else later.moment
+        now = _later(now, earlier.moment, last)
+        if restarted and running:
+            yield "paused", {"reason": INTERRUPTED}, now
+            running = False
+        now = _later(now, last, later.moment)
+        running = later.kind == "resumed" or (running and later.kind not in _STOPS)
+        yield _kind(later), {key: value for key, value in later.data.items() if key != LAST_SIGN}, now
+
+
+_STOPS = ("paused", "submitted", "handed over")
+
+
+def _later(now: Moment, earlier: Moment, later: Moment) -> Moment:
+    return replace(now, awake=now.awake + awake_between(earlier, later), up=now.up + wall_between(earlier, later))
+
+
+def _kind(event: Event) -> Kind:
+    """Nothing is handed in by a replay itself: what did so only stops the clock."""
+    return "paused" if event.kind == "submitted" else event.kind

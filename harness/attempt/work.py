@@ -59,30 +59,27 @@ class Bench:
         Raises:
             UsageError: There is no CPU time left.
         """
-        found = self.desk.account()
-        cpu = found.left("cpu") or 0.0
-        if cpu <= 0:
-            raise UsageError(
-                "the CPU time is used up",
-                where=self.desk.attempt.id,
-                expected=f"less than {show_seconds(self.desk.attempt.budget.cpu)}",
-                got=show_seconds(found.used("cpu")),
-                remedy="what is written can still be committed and handed in: `reproof submit`",
-            )
-        left = max(found.time_left, 1.0)
+        left = max(self.desk.account().time_left, 1.0)
         job = Job(
             command=tuple(words),
             mounts=(self._workspace(), *mounts),
             environment={**(environment or {}), **self._told(left)},
-            limits=self._limits(cpu, left),
+            limits=self._limits(left),
             cwd=folder,
             hidden=self._hidden(),
         )
         return self.meter(job, output)
 
-    def meter(self, job: Job, output: Callable[[bytes], None] | None = None) -> Completed:
-        """Run any job at the attempt's expense."""
-        cancel = threading.Event()
+    def meter(
+        self, job: Job, output: Callable[[bytes], None] | None = None, cancel: threading.Event | None = None
+    ) -> Completed:
+        """Run any job at the attempt's expense, within what is left of its CPU time.
+
+        Raises:
+            UsageError: There is no CPU time left.
+        """
+        cancel = cancel or threading.Event()
+        job = replace(job, limits=replace(job.limits, cpu=min(job.limits.cpu, self._cpu_left())))
         with _Live(self.desk, shlex.join(job.command), cancel) as live:
             heard = replace(job, listener=Listener(output=output, usage=live.hear))
             with _interrupts_cancel(cancel) as interrupted:
@@ -91,6 +88,19 @@ class Bench:
         if interrupted:
             raise KeyboardInterrupt
         return completed
+
+    def _cpu_left(self) -> float:
+        found = self.desk.account()
+        left = found.left("cpu") or 0.0
+        if left <= 0:
+            raise UsageError(
+                "the CPU time is used up",
+                where=self.desk.attempt.id,
+                expected=f"less than {show_seconds(self.desk.attempt.budget.cpu)}",
+                got=show_seconds(found.used("cpu")),
+                remedy="what is written can still be committed and handed in: `reproof submit`",
+            )
+        return left
 
     def _workspace(self) -> Mount:
         disk = self.desk.attempt.budget.disk
@@ -103,9 +113,9 @@ class Bench:
             "REPROOF_DEADLINE": str(int(time.time() + left)),
         }
 
-    def _limits(self, cpu: float, wall: float) -> Limits:
-        disk = self.desk.attempt.budget.disk
-        return Limits(cpu=cpu, wall=wall, memory=MEMORY, processes=PROCESSES, disk=disk)
+    def _limits(self, wall: float) -> Limits:
+        budget = self.desk.attempt.budget
+        return Limits(cpu=budget.cpu, wall=wall, memory=MEMORY, processes=PROCESSES, disk=budget.disk)
 
     def _hidden(self) -> tuple[Path, ...]:
         folders = {Path(self.desk.attempt.paper_folder), *find_papers().values()}
@@ -156,7 +166,7 @@ class _Live:
         self._path.parent.mkdir(exist_ok=True, mode=0o700)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        self._keep({"cpu": 0.0, "wall": 0.0})
+        self._keep({})
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -130,11 +130,13 @@ def rerun(name: str | None, results: Path, commit: str | None, private_path: Pat
 
 def _scored(name: str | None, results: Path, private_path: Path | None, as_json: bool, *, again: bool) -> None:
     from harness.cli.terminal import Teller
+    from harness.overtime import over_time
     from harness.pipeline import score as grade
 
     with Teller() as teller:
         road = _road(name, results, private_path, teller)
         result = grade(road, again=again)
+        over_time(road, rerunning=False)
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
 
 

@@ -21,8 +21,13 @@ def change_lines(changes: Sequence[Change], paper: str) -> Iterator[str]:
         yield f"nobody's score on {paper} is by another version of it"
     for change in changes:
         yield f"{change.attempt} ({plain(change.participant)})"
-        if change.after is None:
-            yield f"    {change.verdict_before} {change.before:.3f} stays: {plain(change.problem or '')}"
+        if change.after is None or change.before is None:
+            yield f"    {_worth(change.verdict_before, change.before)} stays: {plain(change.problem or '')}"
             continue
-        yield f"    {change.verdict_before} {change.before:.3f} -> {change.verdict_after} {change.after:.3f}"
+        before, after = (change.verdict_before, change.before), (change.verdict_after, change.after)
+        yield f"    {_worth(*before)} -> {_worth(*after)}"
         yield from (f"    {leaf}: {before} -> {after}" for leaf, (before, after) in change.leaves.items())
+
+
+def _worth(verdict: str | None, value: float | None) -> str:
+    return "what was kept" if value is None else f"{verdict} {value:.3f}"

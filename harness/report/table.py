@@ -107,7 +107,7 @@ def _over_time(points: Sequence[Point]) -> Iterator[RenderableType]:
 
 
 def _said(point: Point) -> str:
-    head = f"{point.share:4.0%}  {point.commit[:12]}  "
+    head = f"{point.share:4.0%}  commit {point.commit[:12]}  "
     if point.score is None:
         return head + plain(point.problem or "not scored")
     bar = "█" * round(12 * point.score.value)

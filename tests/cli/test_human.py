@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -222,8 +221,7 @@ PROMPTS: dict[str, tuple[str, list[str], list[tuple[str, str]], str]] = {
 }
 
 
-@pytest.mark.parametrize("by", ["Ctrl-C", "Ctrl-D"])
-@pytest.mark.parametrize("name", PROMPTS)
+@pytest.mark.parametrize(("name", "by"), [*((name, "Ctrl-C") for name in PROMPTS), ("pause", "Ctrl-D")])
 def test_ctrl_c_at_a_prompt_changes_nothing(road: Road, place: Path, name: str, by: str) -> None:
     state, words, answered, prompt = PROMPTS[name]
     if state != "ready":
@@ -424,8 +422,10 @@ def test_an_accepted_dispute_rescores_whether_or_not_json_is_asked_for(begin: Be
 
 def test_outside_a_workspace_every_verb_says_where_to_go(verb: Verb, place: Path) -> None:
     before = snapshot(place)
-    verbs = [["status"], ["clock", "start"], ["clock", "pause", "x"], ["clock", "note", "x"], ["exec", "true"], ["check"],
-             ["submit"], ["timesheet"], ["withdraw", "--because", "x"], ["hand-over", "--to", "x"], ["report"]]  # fmt: skip
+    verbs = [
+        *(["status"], ["clock", "start"], ["clock", "pause", "x"], ["clock", "note", "x"], ["exec", "true"], ["check"]),
+        *(["submit"], ["timesheet"], ["withdraw", "--because", "x"], ["hand-over", "--to", "x"], ["report"]),
+    ]
     for words in verbs:
         said = verb(*words)
         assert (said.code, said.out) == (2, ""), words
@@ -612,9 +612,8 @@ def test_exec_shows_escapes_harmlessly_on_a_terminal_and_raw_in_a_pipe(road: Roa
 
 def hostile(road: Road) -> None:
     """Everything a person can write, written with a grudge."""
-    for number, text in enumerate(
-        (f"{ENDS}<script>", "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", 'a,b"c')
-    ):
+    texts = (f"{ENDS}<script>", "=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", 'a,b"c')
+    for number, text in enumerate(texts):
         road.desk.start_clock()
         road.desk.pause_clock(text)
         road.desk.declare(f"{text} {number}", {"cpu": 1.0})
@@ -692,15 +691,8 @@ def test_a_line_cannot_be_forged_by_a_name_with_a_line_end(road: Road, verb: Ver
 
 
 def test_verbs_of_several_terminals_wait_for_one_another(road: Road) -> None:
-    children = [
-        subprocess.Popen(
-            [sys.executable, *MAIN, "clock", "start"],
-            cwd=road.workspace,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(3)
-    ]
+    command, pipe = [sys.executable, *MAIN, "clock", "start"], subprocess.PIPE
+    children = [subprocess.Popen(command, cwd=road.workspace, stdout=pipe, stderr=pipe) for _ in range(3)]
     said = [child.communicate(timeout=60) for child in children]
     assert sorted(child.returncode for child in children) == [0, 2, 2]
     assert sum(b"runs already" in err for _, err in said) == 2
@@ -721,9 +713,8 @@ def test_the_keeper_hands_in_at_the_deadline_of_a_short_budget(place: Path, verb
 
 
 def test_closing_the_terminal_ends_no_clock(road: Road) -> None:
-    terminal = Terminal(road.workspace, "clock", "start")
-    terminal.ends()
-    [keeper] = [pid for pid in alive(f"clock\0keep\0{road.folder}")] or [None]
-    assert keeper is not None
-    os.kill(keeper, signal.SIGCONT)
+    Terminal(road.workspace, "clock", "start").ends()
+    assert soon(lambda: (road.folder / "keeper.lock").exists(), within=20)
+    [keeper] = alive(f"clock\0keep\0{road.folder}")
+    assert os.getsid(keeper) == keeper, "a terminal that is closed ends its own session alone"
     assert road.desk.account().state == "running"
