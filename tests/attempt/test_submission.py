@@ -311,7 +311,7 @@ def test_sizes_are_limited(workspace: Path, git: Git, submit: Submit) -> None:
     git("commit", "-q", "--allow-empty", "-m", "again")
     with pytest.raises(SubmissionError, match=r"files are too large.*the largest is 'noise' with 2048000"):
         submit(IntakeLimits(total=2_000_000))
-    with pytest.raises(SubmissionError, match=r"too many files: expected at most 12"):
+    with pytest.raises(SubmissionError, match=r"too many files: expected at most 13"):
         submit(IntakeLimits(files=13))
     with pytest.raises(SubmissionError, match=r"history is too long"):
         submit(IntakeLimits(commits=1))
