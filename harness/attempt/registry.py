@@ -47,7 +47,11 @@ def remember(workspace: Path, attempt: Path) -> None:
 
 
 def attempt_of(folder: Path) -> Path | None:
-    """The folder of the attempt whose workspace this is, or lies above it; None if there is none."""
+    """The folder of the attempt whose workspace this is, or lies above it; None if there is none.
+
+    Raises:
+        RecordError: There was one, and its records are gone.
+    """
     here = folder.resolve()
     for candidate in (here, *here.parents):
         note = _note_of(candidate)
@@ -56,5 +60,8 @@ def attempt_of(folder: Path) -> Path | None:
                 found = Path(read_slip(note, _Place).attempt)
             except RecordError:
                 continue
-            return found if (found / "attempt.json").is_file() else None
+            if not (found / "attempt.json").is_file():
+                remedy = "bring the folder back; if it was moved, name the attempt: --results FOLDER and its name"
+                raise RecordError("the records of this workspace are gone", where=found, remedy=remedy)
+            return found
     return None

@@ -41,9 +41,8 @@ def desk_of(name: str | None, results: Path) -> Desk:
     from harness.record.files import Store
 
     if name is not None:
-        own = attempt_of(Path.cwd())
-        store = Store(results.resolve() if results.exists() or own is None else own.parents[1])
-        return Desk(folder=store.known_attempt(name))
+        own = None if results.exists() else attempt_of(Path.cwd())
+        return Desk(folder=Store(own.parents[1] if own else results.resolve()).known_attempt(name))
     found = attempt_of(Path.cwd())
     if found is None:
         raise UsageError(

@@ -58,12 +58,11 @@ def _ready_to_submit(desk: Desk, *, ask: bool) -> None:
     if ask and click.confirm(f"Your clock does not run ({found.state}). Start it, and submit?", default=True):
         desk.start_clock()
         return
-    raise UsageError(
-        "the clock does not run, and handing in is work",
-        where=desk.attempt.id,
-        got=found.state,
-        remedy="reproof clock start, then reproof submit",
-    )
+    if found.state == "submitted":
+        message, remedy = "it is handed in already", "to hand in more: reproof clock start, work on, reproof submit"
+    else:
+        message, remedy = "the clock does not run, and handing in is work", "reproof clock start, then reproof submit"
+    raise UsageError(message, where=desk.attempt.id, got=found.state, remedy=remedy)
 
 
 def _hand_in(desk: Desk, teller: Any, private_path: Path | None) -> Road:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.attempt.registry import STATE, attempt_of, remember
-from harness.errors import UsageError
+from harness.errors import RecordError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +67,10 @@ def test_the_last_note_of_a_workspace_counts(workspace: Path, attempt: Path) -> 
     assert attempt_of(workspace) == other
 
 
-def test_an_attempt_that_is_gone_is_none(workspace: Path, attempt: Path) -> None:
+def test_an_attempt_that_is_gone_is_told(workspace: Path, attempt: Path) -> None:
     (attempt / "attempt.json").unlink()
-    assert attempt_of(workspace) is None
+    with pytest.raises(RecordError, match=r"records of this workspace are gone"):
+        attempt_of(workspace)
 
 
 def test_nothing_in_the_workspace_is_asked(workspace: Path, attempt: Path, tmp_path: Path, state: Path) -> None:
