@@ -6,11 +6,13 @@ two verbs are known, and a machine that goes down takes the time since the last 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from harness.attempt.desk import Desk
 from harness.errors import ReproofError
@@ -22,25 +24,43 @@ _COMMAND = "from harness.cli.start import main; main()"
 
 def spawn(desk: Desk) -> None:
     """Start the keeper of an attempt in the background; where one is at work already, it leaves at once."""
-    subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, "clock", "keep", str(desk.folder)],
+    words = [sys.executable, "-c", _COMMAND, "clock", "keep", str(desk.folder)]
+    # the shell ends at once, so that the keeper is nobody's child that would have to be waited for
+    subprocess.run(
+        ["/bin/sh", "-c", '"$@" &', "sh", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd="/",
         start_new_session=True,
+        check=False,
     )
+
+
+def ensure(desk: Desk) -> None:
+    """Start the keeper of a running clock if there is none: it may have been killed."""
+    with _place(desk) as mine:
+        kept = not mine
+    if not kept:
+        spawn(desk)
 
 
 def keep(desk: Desk) -> None:
     """Beat until the clock stops; hand in what there is once the budget's time is used up."""
+    with _place(desk) as mine:
+        while mine and (rest := _beat(desk)) is not None:
+            time.sleep(rest)
+
+
+@contextlib.contextmanager
+def _place(desk: Desk) -> Iterator[bool]:
+    """The place of the keeper, of which there is one; False if it is taken."""
     descriptor = os.open(desk.folder / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        while (rest := _beat(desk)) is not None:
-            time.sleep(rest)
-    except BlockingIOError:  # another one keeps it
-        return
+        yield True
+    except BlockingIOError:
+        yield False
     finally:
         os.close(descriptor)
 

@@ -507,11 +507,12 @@ def score(road: Road, *, again: bool = False) -> Score:
     measurements = measure(road.paper, units, records, road.store)
     graded = grade(road.paper, measurements, units, records, road.store)
     result = _score(road, handed, done, graded, units, records)
+    road.desk.events()  # a ledger that cannot take the event is found before anything is replaced
     before = _keep_former_score(road)
-    write(road.records / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
-    write(road.records / "score.json", result)
     former: dict[str, Any] = {"before": _told(before)} if before else {}
     road.desk.note("rescored" if again else "scored", **_told(result), **former)
+    write(road.records / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
+    write(road.records / "score.json", result)
     return result
 
 
@@ -569,9 +570,18 @@ def _score(
 
 
 def ensure_submission(road: Road) -> HandedIn:
-    """What was handed in; after an interruption, what the workspace holds is handed in now."""
+    """What was handed in; after an interruption, what the workspace holds is handed in now.
+
+    Raises:
+        UsageError: A person has not handed anything in, and has time left to.
+    """
     if road.desk.submissions:
         return road.submission()
+    if road.attempt.participant.adapter == "human":
+        if road.desk.account().state == "over":
+            return close(road)
+        remedy = "they hand it in themselves, with `reproof submit`, or it is handed in when their time is used up"
+        raise UsageError("nothing was handed in yet", where=road.attempt.id, remedy=remedy)
     return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted"))
 
 

@@ -231,7 +231,7 @@ def test_an_attempt_that_cannot_be_rescored_keeps_its_score_and_stops_nobody(set
 
 @pytest.mark.parametrize("harm", ["score", "ledger", "submission", "attempt"])
 def test_a_damaged_record_of_one_stops_nobody(settled: Settled, harm: str) -> None:
-    # BUG: only `score` itself is guarded; a score.json, ledger, submission.json or attempt.json that cannot be read
+    # Once: only `score` itself is guarded; a score.json, ledger, submission.json or attempt.json that cannot be read
     # ends the rescoring of everybody who comes after.
     folder, roads, _ = settled
     write_paper(folder, narrowed)
@@ -248,7 +248,7 @@ def test_a_damaged_record_of_one_stops_nobody(settled: Settled, harm: str) -> No
 
 
 def test_a_score_that_could_not_be_noted_was_not_replaced(settled: Settled) -> None:
-    # BUG: `score` replaces score.json before the ledger takes the event: with a damaged ledger the change is told as
+    # Once: `score` replaces score.json before the ledger takes the event: with a damaged ledger the change is told as
     # "stays", and the score is another one all the same, which no event tells of.
     folder, roads, before = settled
     write_paper(folder, narrowed)
@@ -259,7 +259,7 @@ def test_a_score_that_could_not_be_noted_was_not_replaced(settled: Settled) -> N
 
 
 def test_the_score_over_time_is_of_the_same_version_as_the_score(settled: Settled) -> None:
-    # BUG: over_time.json stays as it was, so the report shows a new score above a curve by the former paper.
+    # Once: over_time.json stays as it was, so the report shows a new score above a curve by the former paper.
     folder, roads, _ = settled
     over_time(roads["ada"])
     write_paper(folder, narrowed)

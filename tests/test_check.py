@@ -189,7 +189,7 @@ def test_hooks_and_filters_of_the_workspace_change_nothing_outside(road: Road, t
 
 
 def test_without_cpu_time_nothing_is_checked(begin: Begin) -> None:
-    # BUG: check promises a UsageError, but Bench.meter does not look at what is left before a command begins, and
+    # Once: check promises a UsageError, but Bench.meter does not look at what is left before a command begins, and
     # what is run gets the experiment's limits: short runs go on and on beyond the budget.
     road = begin(cpu=1.0)
     write(road, WORK)

@@ -182,7 +182,7 @@ def test_a_withdrawal_after_a_submission_hands_in_only_what_is_new(begin: Begin)
 
 
 def test_who_cannot_hand_in_can_still_withdraw(begin: Begin) -> None:
-    # BUG: a workspace that cannot be taken in (a link, an alien history) is an error of `withdraw`, and the attempt
+    # Once: a workspace that cannot be taken in (a link, an alien history) is an error of `withdraw`, and the attempt
     # goes on for ever: nobody can end it before its time, and `start` says that they work on the paper already.
     road = begin()
     road.desk.start_clock()
@@ -246,7 +246,7 @@ def test_nobody_begins_the_same_paper_twice_by_mistake(
 def test_a_workspace_that_is_not_new_leaves_no_attempt_behind(
     settings: Callable[..., Any], tmp_path: Path, home: Path
 ) -> None:
-    # BUG: hand_out makes the attempt's folder before the workspace, and leaves it empty when that is refused.
+    # Once: hand_out makes the attempt's folder before the workspace, and leaves it empty when that is refused.
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "mine.txt").write_text("x")

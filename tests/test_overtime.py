@@ -118,7 +118,7 @@ def test_a_commit_that_was_rebased_away_has_no_score_and_ends_nothing(
 
 
 def test_work_after_the_submission_is_not_part_of_its_curve(begin: Begin, answered: Callable[[Road], Road]) -> None:
-    # BUG: over_time reads the marks of the whole ledger, also those seen after the submission: their commits are not
+    # Once: over_time reads the marks of the whole ledger, also those seen after the submission: their commits are not
     # in its bundle, and points turn into "not in the history" when somebody works on and the rerun is repeated.
     road = begin(wall=1e6)
     last = commit(road.workspace, {WORKFILE: WORK}, "all of it")

@@ -303,7 +303,8 @@ class _Reckoning:
 
     def _working(self, at: Moment) -> float:
         running = awake_between(self.since, at) if self.since else 0.0
-        return running + sum(stretch.seconds for stretch in self.stretches)
+        clocked = running + sum(stretch.seconds for stretch in self.stretches)
+        return clocked + sum(extra.used.get("working", 0.0) for extra in self.extras)
 
     def close(self, budget: Budget, now: Moment, disk: int) -> Account:
         """The account at a moment that lies after all events."""

@@ -67,7 +67,10 @@ REPLAY = """\
 export GIT_DIR="$2/.git" GIT_WORK_TREE="$2"
 cd "$2" && git fetch -q --no-tags "$3" HEAD:refs/heads/replayed || exit
 shift 3
-for commit; do git reset -q --hard "$commit" || exit; done
+for commit; do
+    git rev-parse -q --verify "$commit^{commit}" >/dev/null || continue  # amended or rebased away since
+    git reset -q --hard "$commit" || exit
+done
 git branch -q -D replayed
 """
 """Brings a work tree to one commit of a bundle after the other; words: work tree, bundle, commits."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 from harness.errors import RecordError, UsageError
-from harness.record.files import Slip, read_slip, write_slip
+from harness.record.files import Slip, private_folder, read_slip, write_slip
 
 STATE = "XDG_STATE_HOME"
 """Environment variable: the folder for the state of programs; `~/.local/state` unless set."""
@@ -28,6 +29,30 @@ def _note_of(workspace: Path) -> Path:
     return state / "reproof" / "workspaces" / f"{name}.json"
 
 
+def ready() -> None:
+    """See that `remember` will be able to write.
+
+    Raises:
+        UsageError: The state folder cannot be written.
+    """
+    folder = _note_of(Path("/")).parent
+    try:
+        private_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _refused(folder, error) from None
+
+
+def _refused(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        "where this workspace belongs cannot be noted",
+        where=folder,
+        got=error,
+        remedy=f"make the folder writable, or name another one in {STATE}",
+    )
+
+
 def remember(workspace: Path, attempt: Path) -> None:
     """Note that a workspace belongs to the attempt in that folder.
 
@@ -38,12 +63,7 @@ def remember(workspace: Path, attempt: Path) -> None:
     try:
         write_slip(note, _Place(workspace=str(workspace.resolve()), attempt=str(attempt.resolve())))
     except OSError as error:
-        raise UsageError(
-            "where this workspace belongs cannot be noted",
-            where=note.parent,
-            got=error,
-            remedy=f"make the folder writable, or name another one in {STATE}",
-        ) from None
+        raise _refused(note.parent, error) from None
 
 
 def attempt_of(folder: Path) -> Path | None:

@@ -14,6 +14,7 @@ from harness.cli.desk import attempt_argument, desk_of, private_option, results_
 from harness.cli.terminal import as_json, print_json
 
 if TYPE_CHECKING:
+    from harness.appeals import Change
     from harness.pipeline import Road
     from harness.scoring.score import Score
 
@@ -172,22 +173,23 @@ def rescore(name: str | None, paper: str | None, results: Path, private_path: Pa
     if paper is None:
         _scored(name, results, private_path, as_json, again=True)
         return
-    rescore_everybody(paper, results, private_path, as_json)
-
-
-def rescore_everybody(paper: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    """Score everybody again whom a changed paper concerns, and print before and after."""
-    from harness.appeals import Everybody
-    from harness.cli.terminal import Teller
     from harness.report.appeals import change_lines
 
-    with Teller() as teller:
-        changes = Everybody(paper=paper, results=results, tell=teller.say, private_path=private_path).rescored()
+    changes = rescored(paper, results, private_path)
     if as_json:
         print_json([change.model_dump(mode="json") for change in changes])
         return
     for line in change_lines(changes, paper):
         click.echo(line)
+
+
+def rescored(paper: str, results: Path, private_path: Path | None) -> list[Change]:
+    """Score everybody again whom a changed paper concerns."""
+    from harness.appeals import Everybody
+    from harness.cli.terminal import Teller
+
+    with Teller() as teller:
+        return Everybody(paper=paper, results=results, tell=teller.say, private_path=private_path).rescored()
 
 
 @click.command()

@@ -41,8 +41,9 @@ def desk_of(name: str | None, results: Path) -> Desk:
     from harness.record.files import Store
 
     if name is not None:
-        own = None if results.exists() else attempt_of(Path.cwd())
-        return Desk(folder=Store(own.parents[1] if own else results.resolve()).known_attempt(name))
+        here = Store(results.resolve())
+        own = None if name in here.attempts() else attempt_of(Path.cwd())
+        return Desk(folder=(Store(own.parents[1]) if own else here).known_attempt(name))
     found = attempt_of(Path.cwd())
     if found is None:
         raise UsageError(
@@ -54,14 +55,35 @@ def desk_of(name: str | None, results: Path) -> Desk:
     return Desk(folder=found)
 
 
+def at_work(desk: Desk) -> None:
+    """See that the clock runs, since what is run is work, and that somebody keeps it.
+
+    Raises:
+        UsageError: It does not, or the attempt is over.
+    """
+    from harness.errors import UsageError
+    from harness.keeper import ensure
+
+    found = desk.open_account()
+    if found.state != "running":
+        raise UsageError(
+            "the clock does not run, and what is run is work",
+            where=desk.attempt.id,
+            got=found.state,
+            remedy="reproof clock start",
+        )
+    ensure(desk)
+
+
 def say(desk: Desk, found: Account, as_json: bool, *told: str) -> None:
     """What happened, what is left, what comes next."""
     from harness.report.account import one_line, status, what_next
+    from harness.report.text import inline
 
     if as_json:
         print_json(status(desk, found))
         return
-    for line in (*told, one_line(found), *(f"next: {line}" for line in what_next(desk, found))):
+    for line in (*map(inline, told), one_line(found), *(f"next: {line}" for line in what_next(desk, found))):
         click.echo(line)
 
 
@@ -97,17 +119,19 @@ def start(
       reproof start tree_search --as ada
       reproof start tree_search --as ada --condition "human + assistant" --licence MIT --consent
     """
-    from harness.attempt.registry import remember
+    from harness.attempt.registry import ready, remember
     from harness.cli.terminal import Teller
     from harness.config import compose, quoted
     from harness.pipeline import begun_by, hand_out, quiet
 
     with Teller() as teller:
+        name = _somebody(name)
         overrides = [f"paper={quoted(paper)}", "participant=human", f"participant.name={quoted(name)}"]
         [settings] = compose([*overrides, f"budget.name={quoted(budget)}", f"results={quoted(results)}"])
         if not another:
             begun_by(settings)
         said = _terms(condition, licence, consent, ask=asks(as_json))
+        ready()
         place = workspace or Path(f"{Path(paper).name}-{_folder_name(name)}")
         road = hand_out(settings.model_copy(update={**said, "workspace": place}), tell=teller.say if as_json else quiet)
     remember(road.workspace, road.folder)
@@ -118,6 +142,14 @@ def start(
     click.echo(f"attempt {road.attempt.id}, its ledger anchored at {road.attempt.anchor[:16]}")
     click.echo(f"go there: cd {road.workspace}")
     say(road.desk, road.desk.account(), False)
+
+
+def _somebody(name: str) -> str:
+    from harness.errors import UsageError
+
+    if not name.strip():
+        raise UsageError("somebody has a name", where="--as", got=repr(name), remedy="for example: --as ada")
+    return name.strip()
 
 
 def _begun(road: Road) -> dict[str, Any]:
@@ -163,11 +195,14 @@ def status(name: str | None, results: Path, as_json: bool) -> None:
       reproof status
       reproof status --json
     """
+    from harness.keeper import ensure
     from harness.report.account import status as told
     from harness.report.account import status_lines
 
     desk = desk_of(name, results)
     found = desk.account(disk=True)
+    if found.state == "running":
+        ensure(desk)
     if as_json:
         print_json(told(desk, found))
         return
@@ -190,12 +225,14 @@ def timesheet(name: str | None, as_csv: bool, results: Path, as_json: bool) -> N
     """
     from harness.report.account import timesheet as rows
     from harness.report.account import timesheet_csv, timesheet_lines
+    from harness.report.text import plain
 
     found = desk_of(name, results).account()
     if as_json:
         print_json(rows(found))
     elif as_csv:
-        click.echo(timesheet_csv(found), nl=False)
+        text = timesheet_csv(found)
+        click.echo(plain(text) if sys.stdout.isatty() else text, nl=False)
     else:
         for line in timesheet_lines(found):
             click.echo(line)
@@ -221,17 +258,9 @@ def exec(name: str | None, results: Path, as_json: bool, words: tuple[str, ...])
     from harness.cleanroom.backends import open_sandbox
     from harness.cleanroom.sandbox import SandboxSettings
     from harness.cli.terminal import Echo
-    from harness.errors import UsageError
 
     desk = desk_of(name, results)
-    found = desk.open_account()
-    if found.state != "running":
-        raise UsageError(
-            "the clock does not run, and what is run is work",
-            where=desk.attempt.id,
-            got=found.state,
-            remedy="reproof clock start",
-        )
+    at_work(desk)
     sandbox = open_sandbox(SandboxSettings(backend=desk.attempt.sandbox, waive=tuple(desk.attempt.waived)))
     output = None if as_json else Echo()
     done = Bench(desk=desk, sandbox=sandbox).run(words, output=output, folder=inside(desk.workspace, Path.cwd()))
@@ -266,7 +295,7 @@ def check(experiments: tuple[str, ...], name: str | None, results: Path, as_json
     from harness.report.checked import checked_lines
 
     desk = desk_of(name, results)
-    desk.open_account()
+    at_work(desk)
     with Teller() as teller:
         found = rehearse(road_of(desk, tell=teller.say, progress=teller.progress), experiments)
     if as_json:

@@ -104,15 +104,15 @@ def answer(
       reproof dispute answer 20261122-101500-tree_search-ada-a1b2 7 --accept --because WHY
     """
     from harness.appeals import answer as rule
-    from harness.cli.attempts import rescore_everybody
-    from harness.report.appeals import dispute_lines
+    from harness.cli.attempts import rescored
+    from harness.report.appeals import change_lines, dispute_lines
 
     desk = desk_of(name, results)
     made = rule(desk, number, "accepted" if accepted else "rejected", because)
+    paper, kept = desk.attempt.paper, desk.folder.parents[1]
+    changes = rescored(paper, kept, private_path) if accepted else []
     if as_json:
-        print_json(made.model_dump(mode="json"))
+        print_json({**made.model_dump(mode="json"), "rescored": [change.model_dump(mode="json") for change in changes]})
         return
-    for line in dispute_lines([made]):
+    for line in (*dispute_lines([made]), *(change_lines(changes, paper) if accepted else ())):
         click.echo(line)
-    if accepted:
-        rescore_everybody(desk.attempt.paper, desk.folder.parents[1], private_path, as_json)

@@ -49,6 +49,7 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
 def _ready_to_submit(desk: Desk, *, ask: bool) -> None:
     """Only work on a running clock is handed in; on a terminal the clock can be started on the way."""
     from harness.errors import UsageError
+    from harness.keeper import spawn
 
     found = desk.account()
     if found.state in ("running", "over") and found.pending:
@@ -57,6 +58,7 @@ def _ready_to_submit(desk: Desk, *, ask: bool) -> None:
         desk.open_account()
     if ask and click.confirm(f"Your clock does not run ({found.state}). Start it, and submit?", default=True):
         desk.start_clock()
+        spawn(desk)
         return
     if found.state == "submitted":
         message, remedy = "it is handed in already", "to hand in more: reproof clock start, work on, reproof submit"

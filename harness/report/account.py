@@ -11,7 +11,7 @@ from typing import Any
 from harness.attempt.budget import DECLARABLE, ITEMS, Account, State
 from harness.attempt.desk import Desk
 from harness.paper.quantities import show_seconds, show_size
-from harness.report.text import plain
+from harness.report.text import inline
 
 _SHOW: dict[str, Callable[[float], str]] = {
     "working": show_seconds,
@@ -53,9 +53,9 @@ def deadline(found: Account) -> datetime:
 def status_lines(desk: Desk, found: Account) -> Iterator[str]:
     """The same for people."""
     attempt = desk.attempt
-    yield f"{attempt.paper} · {plain(found.holder)} ({attempt.condition}) · {attempt.id}"
-    yield f"workspace: {plain(attempt.workspace)}"
-    yield f"licence: {plain(attempt.terms.licence or 'not stated')}; {_consent(attempt.terms.consent)}"
+    yield f"{attempt.paper} · {inline(found.holder)} ({attempt.condition}) · {attempt.id}"
+    yield f"workspace: {inline(attempt.workspace)}"
+    yield f"licence: {inline(attempt.terms.licence or 'not stated')}; {_consent(attempt.terms.consent)}"
     yield ""
     yield f"{'clock':13} {_clock(found)}"
     for item in ITEMS:
@@ -78,7 +78,7 @@ def _clock(found: Account) -> str:
     last = found.stretches[-1] if found.stretches else None
     said: dict[State, str] = {
         "ready": "not started yet",
-        "paused": f"paused: {plain(last.ended or '')}" if last else "paused",
+        "paused": f"paused: {inline(last.ended or '')}" if last else "paused",
         "interrupted": f"stopped when the machine went down; {show_seconds(found.unrecorded)} since then not counted",
         "submitted": f"stopped: submission {found.submissions} was handed in",
         "over": f"over: {found.ended}",
@@ -168,9 +168,9 @@ def timesheet_lines(found: Account) -> Iterator[str]:
     for row in timesheet(found):
         spent = [show_seconds(float(row[item])) if row[item] else "" for item in ("working", "cpu")]
         when = datetime.fromisoformat(row["from"])
-        who, what = plain(row["who"])[:14], plain(row["what"]).replace("\n", " ")
+        who, what = inline(row["who"])[:14], inline(row["what"])
         yield f"{when:%Y-%m-%d %H:%M}  {who:14} {spent[0]:>9} {spent[1]:>9}  {row['trust']:13} {what}"
     yield ""
     for who, sums in found.credits().items():
         working, cpu = show_seconds(sums["working"]), show_seconds(sums["cpu"])
-        yield f"{plain(who)}: {working} of working time, {cpu} of CPU time, {sums['commits']:.0f} commits seen"
+        yield f"{inline(who)}: {working} of working time, {cpu} of CPU time, {sums['commits']:.0f} commits seen"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from harness.appeals import Change, Dispute
-from harness.report.text import plain
+from harness.report.text import inline
 
 
 def dispute_lines(found: Sequence[Dispute]) -> Iterator[str]:
     """Each dispute with its answer."""
     for dispute in found:
-        yield f"dispute {dispute.number}, {plain(dispute.by)} on {plain(dispute.leaf)}: {plain(dispute.because)}"
-        yield f"    {dispute.ruling}: {plain(dispute.answer or '')}" if dispute.ruling else "    not answered yet"
+        yield f"dispute {dispute.number}, {inline(dispute.by)} on {inline(dispute.leaf)}: {inline(dispute.because)}"
+        yield f"    {dispute.ruling}: {inline(dispute.answer or '')}" if dispute.ruling else "    not answered yet"
 
 
 def change_lines(changes: Sequence[Change], paper: str) -> Iterator[str]:
@@ -20,9 +20,9 @@ def change_lines(changes: Sequence[Change], paper: str) -> Iterator[str]:
     if not changes:
         yield f"nobody's score on {paper} is by another version of it"
     for change in changes:
-        yield f"{change.attempt} ({plain(change.participant)})"
+        yield f"{change.attempt} ({inline(change.participant)})"
         if change.after is None or change.before is None:
-            yield f"    {_worth(change.verdict_before, change.before)} stays: {plain(change.problem or '')}"
+            yield f"    {_worth(change.verdict_before, change.before)} stays: {inline(change.problem or '')}"
             continue
         before, after = (change.verdict_before, change.before), (change.verdict_after, change.after)
         yield f"    {_worth(*before)} -> {_worth(*after)}"

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from harness.overtime import Point
 from harness.paper.quantities import show_seconds
-from harness.report.text import plain
+from harness.report.text import inline, plain
 from harness.scoring.finding import Verdict
 from harness.scoring.score import ClaimScore, Score
 
@@ -52,7 +52,7 @@ def _head(score: Score) -> Iterator[RenderableType]:
     number = f"submission {score.submission} · " if score.submission > 1 else ""
     legend = "core: nothing passes without it; then verdict, score in [0, 1], share of the whole"
     yield Text(
-        f"\n{score.paper} · {plain(who)} · {number}commit {score.commit[:12]} · attempt {score.attempt}", style="bold"
+        f"\n{score.paper} · {inline(who)} · {number}commit {score.commit[:12]} · attempt {score.attempt}", style="bold"
     )
     yield Text(legend, style="dim")
 

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 
+def inline(text: str) -> str:
+    r"""A text that cannot leave its line.
+
+    >>> inline("eve\nworking time 0 s")
+    'eve\\nworking time 0 s'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def plain(text: str, *, also: str = "") -> str:
     r"""A text with every control character but the newline and the tab (and what is let through) made visible.
 

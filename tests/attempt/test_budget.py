@@ -117,7 +117,7 @@ def test_what_was_worked_before_a_restart_stays_when_the_clock_is_started_again(
     [("noted", {"note": "read on"}), ("committed", {"commit": A}), ("disputed", {"leaf": "x"}), ("rerun", {})],
 )
 def test_an_event_after_a_restart_does_not_take_the_pulse_away(kind: str, data: dict[str, Any]) -> None:
-    # BUG: the interruption is reckoned at the first event of the new boot, when the LAST_SIGN of the `paused` event
+    # Once: the interruption is reckoned at the first event of the new boot, when the LAST_SIGN of the `paused` event
     # that start_clock writes has not been read; pulse.json is of the new boot by then, so 100 seconds are lost.
     life = Life().event("resumed").works(100).beats().works(5).restarts().event(kind, **data)
     assert working(life) == 100
@@ -132,7 +132,7 @@ def test_two_restarts_in_a_row() -> None:
 
 
 def test_working_time_is_never_more_than_wall_time_though_the_battery_of_the_clock_is_empty() -> None:
-    # BUG: across a restart wall time is what the time of day says; on a machine that comes up in 1970 the seconds
+    # Once: across a restart wall time is what the time of day says; on a machine that comes up in 1970 the seconds
     # between the last event and the last pulse, which are known, are lost from wall time.
     life = Life().event("resumed").works(100).beats().restarts().sets_its_clock(-(10**9)).works(1)
     found = life.account()
@@ -141,7 +141,7 @@ def test_working_time_is_never_more_than_wall_time_though_the_battery_of_the_clo
 
 
 def test_a_second_start_does_not_take_the_first_stretch_away() -> None:
-    # BUG: `resumed` while the clock runs replaces `since`; what had passed by then is lost. Replaying a history with
+    # Once: `resumed` while the clock runs replaces `since`; what had passed by then is lost. Replaying a history with
     # two submissions writes such ledgers, since `submitted`, which had stopped the clock, is not replayed.
     assert working(Life().event("resumed").works(100).event("resumed").works(10)) == 110
 
@@ -267,7 +267,7 @@ def test_a_command_that_no_cgroup_counted_makes_the_account_an_estimate() -> Non
 
 
 def test_a_declaration_cannot_give_budget_back() -> None:
-    # BUG: `Desk.declare` and the reckoning take negative figures: used CPU time falls below what was metered.
+    # Once: `Desk.declare` and the reckoning take negative figures: used CPU time falls below what was metered.
     life = Life().event("executed", **ran(cpu=10.0)).event("noted", note="x", cpu=-8.0, working=-50.0)
     found = life.account()
     assert found.used("cpu") == 10.0
@@ -373,7 +373,7 @@ def test_work_is_credited_to_who_did_it() -> None:
 
 
 def test_who_started_is_named_before_who_went_on() -> None:
-    # BUG: credits() touches the present holder first, so a score calls the pair "grace, ada", the later one first.
+    # Once: credits() touches the present holder first, so a score calls the pair "grace, ada", the later one first.
     assert list(handed_over().credits()) == ["ada", "grace"]
 
 

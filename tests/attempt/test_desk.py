@@ -114,7 +114,7 @@ def test_the_clock_goes_on_and_off(desk: Desk) -> None:
 
 
 def test_a_name_is_not_made_another_by_a_space(desk: Desk) -> None:
-    # BUG: `hand_over` compares " ada " with "ada" as they are; the credits are then split between two adas.
+    # Once: `hand_over` compares " ada " with "ada" as they are; the credits are then split between two adas.
     with pytest.raises(UsageError):
         desk.hand_over(" ada ")
 
@@ -130,7 +130,7 @@ def test_a_hand_over_pauses_and_credits(desk: Desk) -> None:
 
 
 def test_a_command_that_was_lost_before_a_hand_over_is_theirs_who_ran_it(desk: Desk) -> None:
-    # BUG: hand_over does not recover first, so what ada's killed command used is credited to grace.
+    # Once: hand_over does not recover first, so what ada's killed command used is credited to grace.
     desk.start_clock()
     lost(desk, cpu=5.0)
     desk.hand_over("grace")
@@ -175,7 +175,7 @@ MEANWHILE: dict[str, Verb] = {
 
 @pytest.mark.parametrize("verb", MEANWHILE)
 def test_after_a_crash_no_verb_takes_recorded_seconds_away(crashed: Desk, verb: str) -> None:
-    # BUG: the last sign is kept only by the `paused` event of start_clock, and is not looked at if any event lies
+    # Once: the last sign is kept only by the `paused` event of start_clock, and is not looked at if any event lies
     # between the crash and it; where another verb closes the stretch it is never kept, and the next beat replaces it.
     MEANWHILE[verb](crashed)
     before = crashed.account().used("working")
@@ -193,7 +193,7 @@ def test_after_a_crash_no_verb_takes_recorded_seconds_away(crashed: Desk, verb: 
     ],
 )  # fmt: skip
 def test_a_damaged_pulse_is_none(crashed: Desk, text: str) -> None:
-    # BUG: a pulse with values of other types is believed, and comparing them is a TypeError in every verb.
+    # Once: a pulse with values of other types is believed, and comparing them is a TypeError in every verb.
     (crashed.folder / PULSE).write_text(text)
     found = crashed.account()
     assert (found.state, found.used("working")) == ("interrupted", 0)
@@ -260,7 +260,7 @@ def test_a_command_that_is_watched_is_left_alone(desk: Desk) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '"x"', '{"cpu": "many", "job": "x"}', '{"cpu": [1], "job": "x"}'])
 def test_a_damaged_note_of_a_command_ends_no_verb(desk: Desk, text: str) -> None:
-    # BUG: what is JSON but no object, or an object with other types, is an AttributeError, ValueError or TypeError.
+    # Once: what is JSON but no object, or an object with other types, is an AttributeError, ValueError or TypeError.
     lost(desk).write_text(text)
     assert desk.account().used("cpu") == 0
     assert desk.start_clock().state == "running"

@@ -277,7 +277,7 @@ def sleepy(seconds: float) -> str:
 
 @pytest.mark.timeout(60)
 def test_ctrl_c_during_check_ends_it_at_once_and_one_goes_on(road: Road, verb: Verb) -> None:
-    # BUG: check's clean room (harness/check.py, _Metered.run) drops the engine's `cancel`, and Bench.meter listens to
+    # Once: check's clean room (harness/check.py, _Metered.run) drops the engine's `cancel`, and Bench.meter listens to
     # signals on the main thread only: after Ctrl-C the run goes on to its own limit, half a minute here.
     road.desk.start_clock()
     (road.workspace / WORKFILE).write_text(sleepy(40))
@@ -393,7 +393,7 @@ def test_json_of_submit_and_score_is_that_of_an_attempt(road: Road, verb: Verb, 
 
 
 def test_an_accepted_dispute_rescores_whether_or_not_json_is_asked_for(begin: Begin, verb: Verb, place: Path) -> None:
-    # BUG: `dispute answer --accept --json` returns before it rescores anybody.
+    # Once: `dispute answer --accept --json` returns before it rescores anybody.
     from harness.attempt.participant import Outcome
     from harness.pipeline import hand_in, rerun, score
     from harness.report.kept import kept_score
@@ -452,7 +452,7 @@ def test_by_name_from_elsewhere(road: Road, verb: Verb) -> None:
 
 
 def test_by_name_from_within_a_workspace_that_has_results_of_its_own(road: Road, verb: Verb) -> None:
-    # BUG: a name is looked for in ./results wherever that exists; in a workspace it is the participant's own folder,
+    # Once: a name is looked for in ./results wherever that exists; in a workspace it is the participant's own folder,
     # and what `status` says comes next (`reproof report NAME`) is then an unknown attempt.
     (road.workspace / "results").mkdir()
     said = verb("status", road.attempt.id, folder=road.workspace)
@@ -528,7 +528,7 @@ def test_a_workspace_that_was_moved_is_found_no_more_and_its_attempt_says_so(roa
 
 
 def test_a_state_folder_that_cannot_be_written_leaves_no_attempt(verb: Verb, place: Path) -> None:
-    # BUG: `start` notes the workspace last; where it cannot, an attempt is left that no workspace leads to, and the
+    # Once: `start` notes the workspace last; where it cannot, an attempt is left that no workspace leads to, and the
     # next `start` says that they work on the paper already.
     (place / "state").write_text("no folder")
     said = verb("start", "lean", "--as", "ada")
@@ -540,7 +540,7 @@ def test_a_state_folder_that_cannot_be_written_leaves_no_attempt(verb: Verb, pla
 
 @pytest.mark.parametrize("name", ["", "  "])
 def test_nobody_is_no_name(verb: Verb, place: Path, name: str) -> None:
-    # BUG: an empty name is taken, and becomes `anonymous` in the attempt's name alone.
+    # Once: an empty name is taken, and becomes `anonymous` in the attempt's name alone.
     assert verb("start", "lean", "--as", name).code == 2
     assert not (place / "results").exists()
 
@@ -649,7 +649,7 @@ def test_hostile_texts_are_inert_in_csv(road: Road, verb: Verb) -> None:
 
 
 def test_hostile_texts_never_reach_a_terminal_raw(road: Road) -> None:
-    # BUG: hand-over echoes the name as it was given, and `timesheet --csv` prints control characters on a terminal.
+    # Once: hand-over echoes the name as it was given, and `timesheet --csv` prints control characters on a terminal.
     hostile(road)
     seen = {
         "csv": Terminal(road.workspace, "timesheet", "--csv").ends(),
@@ -680,7 +680,7 @@ def test_a_hostile_name_is_harmless_from_start_to_picture(verb: Verb, place: Pat
 
 
 def test_a_line_cannot_be_forged_by_a_name_with_a_line_end(road: Road, verb: Verb) -> None:
-    # BUG: plain() lets line ends through, so a name or a reason can write lines of its own into status and timesheet.
+    # Once: plain() lets line ends through, so a name or a reason can write lines of its own into status and timesheet.
     road.desk.start_clock()
     road.desk.hand_over("eve\nworking time  0 ms of 100 h, 100 h left")
     road.desk.start_clock()
@@ -716,5 +716,5 @@ def test_closing_the_terminal_ends_no_clock(road: Road) -> None:
     Terminal(road.workspace, "clock", "start").ends()
     assert soon(lambda: (road.folder / "keeper.lock").exists(), within=20)
     [keeper] = alive(f"clock\0keep\0{road.folder}")
-    assert os.getsid(keeper) == keeper, "a terminal that is closed ends its own session alone"
+    assert os.getsid(keeper) != os.getsid(0), "a terminal that is closed ends its own session alone"
     assert road.desk.account().state == "running"
