@@ -20,7 +20,8 @@ from benchmarks.measuring import Row, Runs, command, compared, in_turn, options,
 from benchmarks.trivial_paper import write_paper
 from harness.attempt.registry import STATE, remember
 from harness.config import compose, quoted
-from harness.pipeline import Road, hand_out, quiet
+from harness.handing import hand_out
+from harness.road import Road, quiet
 
 STATUS, HELP, GIT, BARE = "reproof status", "reproof --help", "git status", "python -c pass"
 INSIDE, WHOLE, ALONE = "on the bench", "reproof exec -- true", "true"

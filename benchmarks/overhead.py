@@ -21,10 +21,12 @@ from benchmarks.measuring import Row, elapsed, options, report
 from benchmarks.references import Bench
 from harness.config import compose
 from harness.folders import find_papers
-from harness.pipeline import Rerun, Road, hand_in, hand_out, quiet, rerun, score, units_of, work
+from harness.handing import hand_in, hand_out, work
+from harness.pipeline import Rerun, rerun, score, units_of
 from harness.record.store import read
 from harness.rerun.engine import cores
 from harness.rerun.plan import Unit
+from harness.road import Road, quiet
 
 MOST_PERCENT = 5.0
 

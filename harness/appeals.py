@@ -9,9 +9,10 @@ from typing import Literal
 from harness.attempt.desk import Desk
 from harness.errors import ReproofError, UsageError, unknown
 from harness.overtime import over_time
-from harness.pipeline import Road, Tell, resume, score
+from harness.pipeline import score
 from harness.record.files import Store
 from harness.record.store import Record, read
+from harness.road import Road, Tell, resume
 from harness.scoring.score import Score
 
 Ruling = Literal["accepted", "rejected"]

@@ -16,12 +16,12 @@ from harness.errors import unknown
 from harness.paper.claims import Claim, Probe, Selection, selections
 from harness.paper.load import Paper
 from harness.paper.wording import to_be
-from harness.pipeline import Road
 from harness.record.store import Record
 from harness.rerun.engine import LocalEngine
 from harness.rerun.measure import Measurement, measure
 from harness.rerun.plan import Plan, Planner, Unit
 from harness.rerun.runtime import circumstances
+from harness.road import Road
 
 
 class CheckedRun(Record):

@@ -80,7 +80,8 @@ def _beat(desk: Desk) -> float | None:
 
 
 def _hand_in(desk: Desk) -> None:
-    from harness.pipeline import close, road_of
+    from harness.handing import close
+    from harness.road import road_of
 
     try:
         close(road_of(desk))

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from harness.attempt.budget import Mark, account
 from harness.errors import SubmissionError
-from harness.pipeline import Road, commit_road, quiet, rerun, score
+from harness.handing import commit_road
+from harness.pipeline import rerun, score
 from harness.record.store import Record, read, write
+from harness.road import Road, quiet
 from harness.scoring.score import Score, Worth
 
 QUARTERS = (0.25, 0.5, 0.75, 1.0)

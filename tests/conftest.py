@@ -24,8 +24,10 @@ from harness.config import (
     Settings,
     TrackingSettings,
 )
+from harness.handing import hand_in, hand_out, work
 from harness.paper.load import Paper, load_paper
-from harness.pipeline import Road, attempt, hand_in, hand_out, rerun, score, work
+from harness.pipeline import attempt, rerun, score
+from harness.road import Road
 from harness.scoring.score import Score
 
 WritePaper = Callable[..., Path]

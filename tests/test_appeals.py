@@ -13,12 +13,14 @@ from tiny_paper import STUB, WORK, lean, write_paper
 from harness.appeals import Change, Everybody, answer, dispute, disputes
 from harness.attempt.participant import Outcome
 from harness.errors import RecordError, UsageError
+from harness.handing import hand_in
 from harness.overtime import over_time
 from harness.paper.load import load_paper
-from harness.pipeline import Road, hand_in, rerun, score
+from harness.pipeline import rerun, score
 from harness.record.store import read
 from harness.report.appeals import change_lines, dispute_lines
 from harness.report.kept import kept_points, kept_score
+from harness.road import Road
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
 

@@ -16,10 +16,12 @@ from tiny_paper import STUB, WORK, lean, write_paper
 from harness.attempt.participant import Outcome
 from harness.attempt.submission import UNCOMMITTED
 from harness.errors import RecordError, SubmissionError, UsageError
+from harness.handing import begun_by, hand_in, hand_out, withdraw
 from harness.paper.load import load_paper
-from harness.pipeline import Road, begun_by, hand_in, hand_out, rerun, resume, score, withdraw
+from harness.pipeline import rerun, score
 from harness.record.store import read
 from harness.rerun.plan import Plan
+from harness.road import Road, resume
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
 

@@ -20,7 +20,7 @@ from harness import keeper
 from harness.attempt.desk import Desk
 from harness.attempt.submission import UNCOMMITTED
 from harness.keeper import keep
-from harness.pipeline import Road
+from harness.road import Road
 
 pytestmark = pytest.mark.usefixtures("no_keeper_survives")
 WORKFILE = "reproduction/work.py"
@@ -86,7 +86,7 @@ def test_a_refusal_at_the_deadline_is_written_down_and_ends_the_keeper(begin: Be
 
 def test_what_was_handed_in_is_not_handed_in_again(begin: Begin) -> None:
     from harness.attempt.participant import Outcome
-    from harness.pipeline import hand_in
+    from harness.handing import hand_in
 
     road = begin(working=1.0)
     road.desk.start_clock()

@@ -12,9 +12,11 @@ from tiny_paper import STUB, WORK
 
 from harness.attempt.budget import Mark
 from harness.attempt.participant import Outcome
+from harness.handing import commit_road, hand_in
 from harness.overtime import FILE, OverTime, Point, commits_at, over_time
-from harness.pipeline import HISTORY, Road, commit_road, hand_in, rerun, score
+from harness.pipeline import rerun, score
 from harness.record.store import read
+from harness.road import HISTORY, Road
 
 WORKFILE = "reproduction/work.py"
 TODO = "    if parameters['method'] == 'noisy':\n        raise ValueError('to do')\n"

@@ -19,12 +19,14 @@ import pytest
 from tiny_paper import WORK, lean, write_paper
 
 from harness.errors import SubmissionError, UsageError
+from harness.handing import ensure_submission, hand_out, work
 from harness.paper.load import load_paper
-from harness.pipeline import Rerun, ensure_submission, hand_out, rerun, resume, score, units_of, work
+from harness.pipeline import Rerun, rerun, score, units_of
 from harness.record.files import Store
 from harness.record.store import read
 from harness.rerun.engine import known_records
 from harness.rerun.execute import RunRecord
+from harness.road import resume
 from harness.scoring.finding import Verdict
 from harness.scoring.score import ClaimScore, Score
 

@@ -15,8 +15,10 @@ from tiny_paper import STUB, WORK, lean, write_paper
 from harness.attempt.budget import LAST_SIGN
 from harness.attempt.participant import Outcome
 from harness.errors import ConfigError, UsageError
+from harness.handing import hand_in, work
 from harness.overtime import over_time
-from harness.pipeline import Road, hand_in, rerun, score, work
+from harness.pipeline import rerun, score
+from harness.road import Road
 
 WORKFILE = "reproduction/work.py"
 DONE = Outcome(note="by hand", ended="submitted")

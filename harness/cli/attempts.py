@@ -15,7 +15,7 @@ from harness.cli.terminal import as_json, print_json
 
 if TYPE_CHECKING:
     from harness.appeals import Change
-    from harness.pipeline import Road
+    from harness.road import Road
     from harness.scoring.score import Score
 
 
@@ -40,7 +40,7 @@ def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
     """Make the attempts that some overrides ask for, and print their scores."""
     from harness.cli.terminal import Teller
     from harness.config import compose
-    from harness.pipeline import ensure_no_person, hand_in, hand_out, work
+    from harness.handing import ensure_no_person, hand_in, hand_out, work
 
     scores = []
     for settings in compose(overrides):
@@ -92,7 +92,7 @@ def show(road: Road, result: Score) -> None:
 
 
 def _road(name: str | None, results: Path, private_path: Path | None, teller: Any) -> Road:
-    from harness.pipeline import road_of
+    from harness.road import road_of
 
     desk = desk_of(name, results)
     return road_of(desk, tell=teller.say, progress=teller.progress, private_path=private_path)
@@ -113,8 +113,9 @@ def rerun(name: str | None, results: Path, commit: str | None, private_path: Pat
       reproof rerun 20261122-101500-tree_search-ada-a1b2 --commit HASH
     """
     from harness.cli.terminal import Teller
-    from harness.pipeline import commit_road, ensure_submission, score
+    from harness.handing import commit_road, ensure_submission
     from harness.pipeline import rerun as run_again
+    from harness.pipeline import score
 
     with Teller() as teller:
         road = _road(name, results, private_path, teller)

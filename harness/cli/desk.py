@@ -15,7 +15,7 @@ from harness.cli.terminal import as_json, asks, print_json
 if TYPE_CHECKING:
     from harness.attempt.budget import Account
     from harness.attempt.desk import Desk
-    from harness.pipeline import Road
+    from harness.road import Road
 
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), help="Where records are kept."
@@ -122,7 +122,8 @@ def start(
     from harness.attempt.registry import ready, remember
     from harness.cli.terminal import Teller
     from harness.config import compose, quoted
-    from harness.pipeline import begun_by, hand_out, quiet
+    from harness.handing import begun_by, hand_out
+    from harness.road import quiet
 
     with Teller() as teller:
         name = _somebody(name)
@@ -291,8 +292,8 @@ def check(experiments: tuple[str, ...], name: str | None, results: Path, as_json
     """
     from harness.check import check as rehearse
     from harness.cli.terminal import Teller
-    from harness.pipeline import road_of
     from harness.report.checked import checked_lines
+    from harness.road import road_of
 
     desk = desk_of(name, results)
     at_work(desk)

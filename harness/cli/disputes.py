@@ -49,8 +49,8 @@ def raise_(name: str, leaf: str, because: str, results: Path, as_json: bool) -> 
       reproof dispute 20261122-101500-tree_search-ada-a1b2 fresh_naive_update --because WHY
     """
     from harness.appeals import dispute as object_to
-    from harness.pipeline import road_of
     from harness.report.appeals import dispute_lines
+    from harness.road import road_of
 
     desk = desk_of(name, results)
     made = object_to(road_of(desk), leaf, because, by=desk.account().holder)

@@ -12,7 +12,7 @@ from harness.cli.terminal import as_json, asks, print_json
 
 if TYPE_CHECKING:
     from harness.attempt.desk import Desk
-    from harness.pipeline import Road
+    from harness.road import Road
 
 
 @click.command()
@@ -69,7 +69,8 @@ def _ready_to_submit(desk: Desk, *, ask: bool) -> None:
 
 def _hand_in(desk: Desk, teller: Any, private_path: Path | None) -> Road:
     from harness.attempt.participant import Outcome
-    from harness.pipeline import close, hand_in, road_of
+    from harness.handing import close, hand_in
+    from harness.road import road_of
 
     road = road_of(desk, tell=teller.say, progress=teller.progress, private_path=private_path)
     if desk.account().state == "over":
@@ -105,8 +106,8 @@ def withdraw(name: str | None, because: str | None, yes: bool, results: Path, as
     """
     from harness.cli.terminal import Teller
     from harness.errors import UsageError
-    from harness.pipeline import road_of
-    from harness.pipeline import withdraw as end
+    from harness.handing import withdraw as end
+    from harness.road import road_of
 
     desk = desk_of(name, results)
     desk.open_account()

@@ -9,7 +9,7 @@ from datetime import timedelta
 import msgspec
 
 from harness.attempt.attempt import Attempt
-from harness.pipeline import Measurements, Rerun, Road, units_of
+from harness.pipeline import Measurements, Rerun, units_of
 from harness.record.files import Store
 from harness.record.store import read
 from harness.record.tracking import KEY_TAG, KIND_TAG, NO_MIRROR, Entry, Mirror
@@ -18,6 +18,7 @@ from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Unit
 from harness.rerun.runtime import runtime_summary
+from harness.road import Road
 from harness.scoring.score import Score
 
 

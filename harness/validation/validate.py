@@ -18,14 +18,16 @@ from harness.config import (
     TrackingSettings,
 )
 from harness.folders import find_papers
+from harness.handing import hand_in, hand_out, work
 from harness.paper.claims import selections
 from harness.paper.load import Paper
 from harness.paper.mutations import REFERENCE, Mutation, read_mutations
 from harness.pipeline import Rerun as RerunRecord
-from harness.pipeline import Road, hand_in, hand_out, rerun, score, units_of, work
+from harness.pipeline import rerun, score, units_of
 from harness.record.files import private_folder
 from harness.record.store import Record, read
 from harness.rerun.engine import Progress, known_records, silent
+from harness.road import Road
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
 from harness.validation.left import left_to_do

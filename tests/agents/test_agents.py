@@ -13,8 +13,8 @@ import pytest
 from harness.attempt.participant import Assignment, Outcome, find_agents, open_agent
 from harness.config import BudgetSettings, Settings
 from harness.errors import ConfigError, PaperError, UsageError
+from harness.handing import hand_out
 from harness.paper.load import Paper
-from harness.pipeline import hand_out
 
 Assign = Callable[..., Assignment]
 

@@ -23,7 +23,7 @@ from watching import alive, soon
 
 from harness.attempt.desk import Desk
 from harness.attempt.registry import remember
-from harness.pipeline import Road
+from harness.road import Road
 
 pytestmark = pytest.mark.usefixtures("no_keeper_survives")
 WORKFILE = "reproduction/work.py"
@@ -395,7 +395,8 @@ def test_json_of_submit_and_score_is_that_of_an_attempt(road: Road, verb: Verb, 
 def test_an_accepted_dispute_rescores_whether_or_not_json_is_asked_for(begin: Begin, verb: Verb, place: Path) -> None:
     # Once: `dispute answer --accept --json` returns before it rescores anybody.
     from harness.attempt.participant import Outcome
-    from harness.pipeline import hand_in, rerun, score
+    from harness.handing import hand_in
+    from harness.pipeline import rerun, score
     from harness.report.kept import kept_score
 
     folder = write_paper(place / "papers" / "lean", patient)

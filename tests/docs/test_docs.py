@@ -35,12 +35,13 @@ from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import find_mutation, read_mutations
 from harness.paper.plugin import load_plugin
 from harness.paper.schema import PaperSpec
-from harness.pipeline import Look, Measurements, Rerun, Road, attempt
+from harness.pipeline import Look, Measurements, Rerun, attempt
 from harness.record.files import Slip
 from harness.record.store import Record
 from harness.rerun.execute import RunRecord, Spent
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Plan
+from harness.road import Road
 from harness.scoring.integrity import Gate
 from harness.scoring.score import PASS_MARK, ClaimScore, Score, Spending, Worth
 from harness.validation.sync import synchronise

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessFault
-from harness.pipeline import resume
 from harness.record.files import Store
 from harness.record.tracking import KEY_TAG, NO_MIRROR, Entry, Mirror, default_uri
 from harness.report.mirror import track
+from harness.road import resume
 from harness.scoring.score import Score
 
 pytestmark = pytest.mark.filterwarnings("ignore")

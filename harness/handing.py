@@ -1,0 +1,286 @@
+"""The first half of the road, from brief to submission: hand out, let somebody work, hand in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from harness.attempt import ledger
+from harness.attempt.attempt import Attempt, Budget, HandedIn, Terms, Who, attempt_name, condition_of
+from harness.attempt.budget import DECLARABLE, ITEMS, Account
+from harness.attempt.confined import BUNDLE_FILE
+from harness.attempt.contents import is_hash
+from harness.attempt.desk import SUBMISSIONS, Desk
+from harness.attempt.participant import Assignment, Outcome, open_agent
+from harness.attempt.plumbing import Files
+from harness.attempt.submission import (
+    EmptySubmission,
+    Saved,
+    Submission,
+    bundle,
+    commit_uncommitted,
+    intake,
+    keep_tree,
+    kept_files,
+)
+from harness.attempt.task import start_files
+from harness.attempt.workspace import create_workspace
+from harness.config import BudgetSettings, Settings
+from harness.errors import ReproofError, SubmissionError, UsageError, unknown
+from harness.paper.load import Paper, open_paper
+from harness.record.files import Store, land, private_folder, write_slip
+from harness.rerun.engine import Progress, silent
+from harness.road import HISTORY, Road, Tell
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> Road:
+    """Brief to workspace: begin an attempt at the paper's start commit.
+
+    Raises:
+        UsageError: An unknown paper or budget, or a workspace that is not a new folder.
+        PaperError: A paper that does not hold together.
+    """
+    paper = open_paper(settings.paper, private_path=settings.private_path)
+    budget = granted(paper, settings.budget)
+    store, now = Store(settings.results.resolve()), _now()
+    name = attempt_name(paper.id, settings.participant.name, now)
+    folder = private_folder(store.attempt(name))
+    workspace = (settings.workspace or folder / "workspace").absolute()
+    try:
+        start = create_workspace(paper, workspace)
+    except ReproofError:
+        shutil.rmtree(folder)
+        raise
+    who = Who(**settings.participant.model_dump(exclude={"options"}))
+    condition = settings.condition or condition_of(who.kind)
+    said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
+    attempt = Attempt(
+        id=name,
+        paper=paper.id,
+        paper_folder=str(paper.folder),
+        paper_version=paper.version,
+        participant=who,
+        condition=condition,
+        terms=Terms(licence=settings.terms.licence, consent=settings.terms.consent),
+        workspace=str(workspace),
+        start_commit=start,
+        start_tree=keep_tree(start_files(paper), store.root),
+        anchor=ledger.append(folder / ledger.FILE, "started", said).digest,
+        budget=budget,
+        started=now,
+        sandbox=settings.sandbox.backend,
+        waived=settings.sandbox.waive,
+        workers=settings.engine.workers,
+        slots=settings.slots,
+        tracking_uri=settings.tracking.uri,
+        tracking_prefix=settings.tracking.experiment_prefix,
+    )
+    write_slip(folder / "attempt.json", attempt)
+    tell(f"handed out: {paper.spec.title} at {start[:12]} in {workspace}")
+    return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
+
+
+def begun_by(settings: Settings) -> None:
+    """See that a person does not begin by mistake what they have begun already.
+
+    Raises:
+        UsageError: They work on the paper at this moment.
+    """
+    store, paper = Store(settings.results.resolve()), open_paper(settings.paper)
+    for name in store.attempts():
+        desk = Desk(folder=store.attempt(name))
+        same = desk.attempt.paper == paper.id and desk.attempt.participant.kind == settings.participant.kind
+        if not same or desk.attempt.participant.name != settings.participant.name:
+            continue
+        if desk.account().state not in ("over", "withdrawn"):
+            raise UsageError(
+                "you work on this paper already",
+                where=name,
+                remedy=f"go on there: cd {desk.workspace}; or begin anew beside it with --another",
+            )
+
+
+def ensure_no_person(settings: Settings) -> None:
+    """See that nobody is waited for who works at their own pace.
+
+    Raises:
+        UsageError: The participant is a person.
+    """
+    if settings.participant.adapter == "human":
+        remedy = f"begin with: reproof start {settings.paper} --as {settings.participant.name}"
+        raise UsageError("a person works at their own pace, not within `reproof attempt`", remedy=remedy)
+
+
+def granted(paper: Paper, asked: BudgetSettings) -> Budget:
+    """The paper's budget of that name, with the figures that the configuration replaces.
+
+    Raises:
+        UsageError: The paper has no such budget.
+    """
+    if asked.name not in paper.spec.budgets:
+        raise unknown("budget", asked.name, paper.spec.budgets, where=paper.folder / "paper.yaml")
+    own = paper.spec.budgets[asked.name].model_dump()
+    return Budget(**{**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
+
+
+def work(road: Road, options: Mapping[str, object]) -> Outcome:
+    """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent."""
+    who = road.attempt.participant
+    agent = open_agent(who.adapter)
+    road.desk.note("resumed")
+    try:
+        outcome = agent.work(
+            Assignment(paper=road.paper, bench=road.bench, name=who.name, options=options, tell=road.tell)
+        )
+    except BaseException:
+        road.desk.note("paused", reason="interrupted")
+        raise
+    road.desk.witness()
+    road.desk.note("paused", reason=outcome.ended)
+    road.tell(f"worked: {outcome.note}")
+    return outcome
+
+
+def hand_in(road: Road, outcome: Outcome) -> HandedIn:
+    """Workspace to submission: commit what is left, bundle it, take it in. The last one handed in counts.
+
+    What was handed in just before, unchanged, stays that submission, with its plan: nobody rolls the dice again.
+
+    Raises:
+        SubmissionError: It is refused, with the reason.
+    """
+    with road.desk.held():
+        road.desk.recover()
+        found = road.desk.account(disk=True)
+        with road.store.staging() as staging:
+            try:
+                saved, taken = _take_in(road, staging)
+            except SubmissionError as error:
+                road.desk.note("submitted", refused=str(error))
+                raise
+            if road.desk.submissions and road.submission().tree == taken.tree:
+                road.tell(f"handed in before, unchanged: {road.submission().commit[:12]}")
+                return _handed_in_again(road)
+            last = road.desk.events()[-1]
+            handed = _handed_in(outcome, saved, taken, found, last)
+            write_slip(staging / "submission.json", handed)
+            land(staging, road.folder / SUBMISSIONS / f"{len(road.desk.submissions) + 1:03}")
+        road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
+    if saved.problem:
+        road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
+    road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
+    return handed
+
+
+def _handed_in_again(road: Road) -> HandedIn:
+    handed = road.submission()
+    road.desk.note("submitted", commit=handed.commit, tree=handed.tree, again=True)
+    return handed
+
+
+def close(road: Road) -> HandedIn:
+    """Hand in what the workspace holds once the budget's time is used up.
+
+    Raises:
+        SubmissionError: It is refused, with the reason.
+    """
+    found = road.desk.account()
+    return hand_in(road, Outcome(note=found.ended or "closed", ended="deadline"))
+
+
+def withdraw(road: Road, reason: str) -> HandedIn | None:
+    """End an attempt at the participant's wish; what was done is kept as a submission, and can still be scored.
+
+    Returns:
+        What is kept as the submission; None if there is nothing that could be taken in.
+
+    Raises:
+        UsageError: It is over, or was withdrawn before.
+    """
+    if road.desk.open_account().pending:
+        try:
+            hand_in(road, Outcome(note=reason, ended="withdrawn"))
+        except SubmissionError as error:
+            road.tell(f"what is in the workspace could not be taken in: {error}")
+    road.desk.note("withdrawn", reason=reason)
+    return road.submission() if road.desk.submissions else None
+
+
+def _take_in(road: Road, into: Path) -> tuple[Saved, Submission]:
+    base = road.attempt.start_commit
+    saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
+    road.desk.witness()
+    made = bundle(road.workspace, base, sandbox=road.sandbox, into=into)
+    return saved, intake(made, base, start=_start(road), store=road.store.root, sandbox=road.sandbox)
+
+
+def _start(road: Road) -> Files:
+    return kept_files(road.attempt.start_tree, road.store.root)
+
+
+def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account, last: ledger.Event) -> HandedIn:
+    return HandedIn(
+        commit=taken.commit,
+        tree=taken.tree,
+        files=taken.files,
+        bytes=taken.bytes,
+        history=list(taken.history),
+        at=_now(),
+        ended=outcome.ended,
+        note=outcome.note,
+        used={item: found.used(item) for item in ITEMS},
+        declared={item: found.declared(item) for item in DECLARABLE},
+        exact=found.exact,
+        credits=found.credits(),
+        late=found.late,
+        saved=saved.commit is not None,
+        ledger=(last.number, last.digest),
+    )
+
+
+def commit_road(road: Road, commit: str) -> Road:
+    """The road of one commit in a submission's history, whose later stages leave their records beside it.
+
+    Raises:
+        UsageError: This is no whole hash.
+        SubmissionError: The submission's history does not hold it.
+    """
+    if not is_hash(commit):
+        remedy = f"`git log --format=%H` in {road.workspace} lists them"
+        raise UsageError("a commit is named by its whole hash", expected="40 hex digits", got=commit, remedy=remedy)
+    handed = road.submission()
+    if commit == handed.commit:
+        return road
+    bundled = road.records / BUNDLE_FILE
+    made = bundled if bundled.exists() else EmptySubmission(commit=handed.commit)
+    base = road.attempt.start_commit
+    taken = intake(made, base, start=_start(road), store=road.store.root, sandbox=road.sandbox, commit=commit)
+    folder = private_folder(road.records / HISTORY / taken.commit)
+    facts = {"commit": taken.commit, "tree": taken.tree, "files": taken.files, "bytes": taken.bytes}
+    write_slip(folder / "submission.json", msgspec.structs.replace(handed, **facts, history=list(taken.history)))
+    return replace(road, of=folder)
+
+
+def ensure_submission(road: Road) -> HandedIn:
+    """What was handed in; after an interruption, what the workspace holds is handed in now.
+
+    Raises:
+        UsageError: A person has not handed anything in, and has time left to.
+    """
+    if road.desk.submissions:
+        return road.submission()
+    if road.attempt.participant.adapter == "human":
+        if road.desk.account().state == "over":
+            return close(road)
+        remedy = "they hand it in themselves, with `reproof submit`, or it is handed in when their time is used up"
+        raise UsageError("nothing was handed in yet", where=road.attempt.id, remedy=remedy)
+    return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted"))

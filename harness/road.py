@@ -1,0 +1,110 @@
+"""An attempt on its way: its paper, its records, its clean room; what every stage is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from harness.attempt.attempt import Attempt, HandedIn
+from harness.attempt.desk import Desk
+from harness.attempt.work import Bench
+from harness.cleanroom.backends import open_sandbox
+from harness.cleanroom.sandbox import Sandbox, SandboxSettings
+from harness.errors import RecordError
+from harness.paper.load import Paper, open_paper
+from harness.record.files import Store, read_slip
+from harness.rerun.engine import Progress, silent
+
+Tell = Callable[[str], None]
+HISTORY = "history"
+"""In a submission's folder: the commits before its last one, each with records of its own."""
+
+
+def quiet(text: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Road:
+    """An attempt under way: its paper, its folder, its clean room, and whom to tell."""
+
+    paper: Paper
+    store: Store
+    desk: Desk
+    tell: Tell
+    progress: Progress
+    of: Path | None = None
+    """The folder of the commit that the later stages are about; None: of the latest submission."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt as it was begun."""
+        return self.desk.attempt
+
+    @property
+    def folder(self) -> Path:
+        """The attempt's folder."""
+        return self.desk.folder
+
+    @property
+    def workspace(self) -> Path:
+        """The participant's repository."""
+        return self.desk.workspace
+
+    @property
+    def records(self) -> Path:
+        """The folder of what was handed in, where each later stage leaves its record.
+
+        Raises:
+            RecordError: Nothing was yet.
+        """
+        if self.of is not None:
+            return self.of
+        if not self.desk.submissions:
+            raise RecordError("nothing was handed in yet", where=self.attempt.id, remedy="`reproof submit` hands it in")
+        return self.desk.submissions[-1]
+
+    @property
+    def private(self) -> Path:
+        """The folder of the plan: drawn afresh for each submission, shared by the commits that led to it."""
+        return (self.records if self.of is None else self.of.parents[1]) / "private"
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        """The clean room the attempt was begun with."""
+        settings = SandboxSettings(backend=self.attempt.sandbox, waive=tuple(self.attempt.waived))
+        return open_sandbox(settings)
+
+    @property
+    def bench(self) -> Bench:
+        """Where the participant's commands are run and metered."""
+        return Bench(desk=self.desk, sandbox=self.sandbox)
+
+    def submission(self) -> HandedIn:
+        """What was handed in.
+
+        Raises:
+            RecordError: Nothing was yet.
+        """
+        return read_slip(self.records / "submission.json", HandedIn)
+
+
+def resume(
+    name: str, results: Path, *, tell: Tell, progress: Progress = silent, private_path: Path | None = None
+) -> Road:
+    """The road of an attempt that was begun before.
+
+    Raises:
+        UsageError: There is no such attempt in this results folder.
+    """
+    store = Store(results.resolve())
+    return road_of(Desk(folder=store.known_attempt(name)), tell=tell, progress=progress, private_path=private_path)
+
+
+def road_of(desk: Desk, *, tell: Tell = quiet, progress: Progress = silent, private_path: Path | None = None) -> Road:
+    """The road that an attempt is on."""
+    here = Path(desk.attempt.paper_folder)
+    paper = open_paper(str(here) if here.is_dir() else desk.attempt.paper, private_path=private_path)
+    return Road(paper=paper, store=Store(desk.folder.parents[1]), desk=desk, tell=tell, progress=progress)
