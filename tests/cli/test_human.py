@@ -298,7 +298,7 @@ def test_ctrl_c_during_check_ends_it_at_once_and_one_goes_on(road: Road, verb: V
 
 def test_ctrl_c_during_the_rerun_of_a_submission_keeps_it_and_one_goes_on(road: Road, verb: Verb) -> None:
     road.desk.start_clock()
-    (road.workspace / WORKFILE).write_text(sleepy(0.4))
+    (road.workspace / WORKFILE).write_text(sleepy(1.0))
     terminal = Terminal(road.workspace, "submit").sees("handed in: commit")
     assert soon(lambda: list(road.store.root.glob("runs/*/*/run.json")), within=30)
     text = terminal.interrupts().ends(130)
