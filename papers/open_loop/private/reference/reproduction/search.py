@@ -1,0 +1,97 @@
+"""Searching a gait from scratch: uniform random gaits first, then CMA-ES (Hansen 2016, "The CMA-ES: A Tutorial")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from reproduction.oscillators import Oscillators, both_joints
+from reproduction.swimmer import build, episode, rewards
+
+Floats = NDArray[np.float64]
+
+RANDOM_SHARE = 1 / 3
+POPULATION = 8
+STEP_SIZE = 0.1
+NEIGHBOURS = 6
+
+
+def search(instance: Mapping[str, Any], *, phases: str, frequencies: str, seed: int) -> dict[str, Floats]:
+    """The experiment `search`: every gait that was tried with its start and return, and the one chosen."""
+    rng, model = np.random.default_rng(seed), build(instance["dynamics"])
+    tried: list[Floats] = []
+    starts: list[Floats] = []
+    returns: list[float] = []
+
+    def value(point: Floats) -> float:
+        tried.append(gait_of(point, phases, frequencies))
+        starts.append(rng.uniform(-0.1, 0.1, 10))
+        act = Oscillators(both_joints(*tried[-1]), instance["gains"]).act
+        trace = episode(model, starts[-1], act, steps=instance["steps"])
+        returns.append(float(rewards(*trace, instance["dynamics"]["direction"]).sum()))
+        return returns[-1]
+
+    dimension = 2 + (phases == "shifted") + (frequencies == "separate")
+    points = rng.uniform(size=(round(RANDOM_SHARE * instance["episodes"]), dimension))
+    best = points[np.argmax([value(point) for point in points])]
+    generations = (instance["episodes"] - len(points)) // POPULATION
+    cma_es(value, best, generations=generations, rng=rng)
+    chosen = tried[most_reliable(np.array(tried), np.array(returns))]
+    return {"tried": np.array(tried), "starts": np.array(starts), "returns": np.array(returns), "chosen": chosen}
+
+
+def gait_of(point: Floats, phases: str, frequencies: str) -> Floats:
+    """Amplitude, phase, swing and stance frequency from coordinates in which the search box is the unit cube."""
+    amplitude = 0.3 + 1.2 * np.clip(point[0], 0.0, 1.0)
+    swing = 0.3 * 5.0 ** np.clip(point[1], 0.0, 1.0)
+    stance = 0.3 * 5.0 ** np.clip(point[2], 0.0, 1.0) if frequencies == "separate" else swing
+    phase = point[-1] % 1.0 if phases == "shifted" else 0.0
+    return np.array([amplitude, phase, swing, stance])
+
+
+def most_reliable(tried: Floats, returns: Floats) -> int:
+    """The gait that did best together with those most like it: next to equal phases single returns are luck."""
+    parts = (tried[:, 0] / 1.2, *np.log(tried[:, 2:].T) / np.log(5.0))
+    turns = np.abs(tried[:, None, 1] - tried[:, 1])
+    distances = np.minimum(turns, 1.0 - turns) ** 2
+    for part in parts:
+        distances += (part[:, None] - part) ** 2
+    alike = np.argsort(distances, axis=1)[:, :NEIGHBOURS]
+    return int(np.argmax(returns[alike].mean(axis=1)))
+
+
+def cma_es(value: Any, mean: Floats, *, generations: int, rng: np.random.Generator) -> None:
+    """Maximise `value` by CMA-ES from a mean; equations and constants of the tutorial's figure 6 and table 1."""
+    size, parents = len(mean), POPULATION // 2
+    weights = np.log((POPULATION + 1) / 2) - np.log(np.arange(1, parents + 1))
+    weights /= weights.sum()
+    mass = 1.0 / np.square(weights).sum()
+    c_sigma = (mass + 2) / (size + mass + 5)
+    damping = 1 + 2 * max(0.0, np.sqrt((mass - 1) / (size + 1)) - 1) + c_sigma
+    c_c = (4 + mass / size) / (size + 4 + 2 * mass / size)
+    c_1 = 2 / ((size + 1.3) ** 2 + mass)
+    c_mu = min(1 - c_1, 2 * (mass - 2 + 1 / mass) / ((size + 2) ** 2 + mass))
+    expected = np.sqrt(size) * (1 - 1 / (4 * size) + 1 / (21 * size**2))
+    sigma, covariance = STEP_SIZE, np.eye(size)
+    path_sigma, path_c = np.zeros(size), np.zeros(size)
+    for generation in range(1, generations + 1):
+        scales, axes = np.linalg.eigh(covariance)
+        scales = np.sqrt(np.maximum(scales, 1e-12))
+        moves = (rng.standard_normal((POPULATION, size)) * scales) @ axes.T
+        order = np.argsort([-value(mean + sigma * move) for move in moves])
+        selected = moves[order[:parents]]
+        move = weights @ selected
+        mean = mean + sigma * move
+        whitened = axes @ ((axes.T @ move) / scales)
+        path_sigma = (1 - c_sigma) * path_sigma + np.sqrt(c_sigma * (2 - c_sigma) * mass) * whitened
+        length = np.linalg.norm(path_sigma)
+        small = length / np.sqrt(1 - (1 - c_sigma) ** (2 * generation)) < (1.4 + 2 / (size + 1)) * expected
+        path_c = (1 - c_c) * path_c + small * np.sqrt(c_c * (2 - c_c) * mass) * move
+        covariance = (
+            (1 - c_1 - c_mu) * covariance
+            + c_1 * (np.outer(path_c, path_c) + (1 - small) * c_c * (2 - c_c) * covariance)
+            + c_mu * (selected.T * weights) @ selected
+        )
+        sigma *= np.exp((c_sigma / damping) * (length / expected - 1))

@@ -1,0 +1,1 @@
+"""Your reproduction; the contract is in BRIEF.md."""

@@ -1,0 +1,25 @@
+"""The search: to be written. The brief defines the box, the budget and every output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def search(instance: Mapping[str, Any], *, phases: str, frequencies: str, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Experiment `search`.
+
+    Args:
+        instance: `dynamics`, `gains`, `steps` of an episode, `episodes` that may be tried.
+        phases: "shifted" (the second joint's phase is searched) or "equal" (it stays zero).
+        frequencies: "separate" (swing and stance are searched) or "shared" (one frequency for both).
+        seed: Seeds everything that is random.
+
+    Returns:
+        `tried` (N, 4): amplitude, phase, swing and stance frequency of every episode, in order, N <= episodes;
+        `starts` (N, 10); `returns` (N,); and `chosen` (4,), the gait that the search settles on.
+    """
+    raise NotImplementedError("search is yours to write; BRIEF.md defines it")
