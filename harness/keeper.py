@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +23,8 @@ _COMMAND = "from harness.cli.start import main; main()"
 
 def spawn(desk: Desk) -> None:
     """Start the keeper of an attempt in the background; where one is at work already, it leaves at once."""
+    import subprocess  # `status` has to answer at once, and seldom needs it
+
     words = [sys.executable, "-c", _COMMAND, "clock", "keep", str(desk.folder)]
     # the shell ends at once, so that the keeper is nobody's child that would have to be waited for
     subprocess.run(

@@ -79,15 +79,16 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
     engine = LocalEngine(paper=road.paper, store=road.store, sandbox=road.sandbox, **_workers(road.attempt))
     looks, all_looks = list[Look](), road.paper.spec.seeds.looks
     measured: dict[tuple[str, str], list[Measurement]] = {}
-    chosen = {"curtailed": all_looks, "all": all_looks[-1:], "first": all_looks[:1]}
-    for filled in chosen[slots or road.attempt.slots]:
+    chosen = {"curtailed": all_looks, "all": all_looks[-1:], "first": all_looks[:1]}[slots or road.attempt.slots]
+    for filled in chosen:
         units = [*planner.submission(handed.tree, filled), *planner.reference(answers)]
         # measured here, while the cores run what is left; `measure` then only asks what is known
         records = engine.run(units, road.progress, partial(_measure_now, road))
         fresh = [unit for unit in units if (unit.author, unit.key) not in measured]
         measured |= _measured(road, fresh, records)
         seen = [item for unit in units for item in measured[unit.author, unit.key]]
-        looks.append(_look(road, grade(road.paper, seen, units, records, road.store), filled))
+        graded = grade(road.paper, seen, units, records, road.store)
+        looks.append(_look(road, graded, filled, final=filled == chosen[-1]))
         road.tell(_said(looks[-1], all_looks[-1]))
         if looks[-1].stop:
             break
@@ -123,9 +124,9 @@ def _measured(
     return found
 
 
-def _look(road: Road, graded: Graded, slots: int) -> Look:
+def _look(road: Road, graded: Graded, slots: int, *, final: bool) -> Look:
     now, last = verdict_of(graded)[0], road.paper.spec.seeds.looks[-1]
-    if slots == last or not graded.depends_on_seeds:
+    if final or not graded.depends_on_seeds:
         return Look(slots=slots, verdict=now, foreseen=None, probability=None, stop=True)
     ahead = look_ahead(graded, slots=last)
     stop = ahead.stop and ahead.verdict == now

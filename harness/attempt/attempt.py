@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -108,7 +108,7 @@ class HandedIn(Slip, frozen=True):
 
 def attempt_name(paper: str, participant: str, now: datetime) -> str:
     """A name that sorts by time and cannot clash: paper, participant, moment, four random letters."""
-    return f"{now:%Y%m%d-%H%M%S}-{paper}-{plain_name(participant)}-{secrets.token_hex(2)}"
+    return f"{now:%Y%m%d-%H%M%S}-{paper}-{plain_name(participant)}-{os.urandom(2).hex()}"
 
 
 def plain_name(name: str) -> str:

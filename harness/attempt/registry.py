@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from harness.errors import RecordError, UsageError
@@ -35,6 +34,8 @@ def ready() -> None:
     Raises:
         UsageError: The state folder cannot be written.
     """
+    import tempfile
+
     folder = _note_of(Path("/")).parent
     try:
         private_folder(folder)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +68,9 @@ class Store:
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
         """A fresh folder on the store's own file system, gone afterwards."""
-        folder = private_folder(self.root / "staging" / uuid.uuid4().hex)
+        import shutil  # what is imported here is paid for by verbs that must answer at once
+
+        folder = private_folder(self.root / "staging" / os.urandom(16).hex())
         try:
             yield folder
         finally:
@@ -102,7 +102,7 @@ def land(staged: Path, final: Path) -> bool:
 def write_text(path: Path, text: str) -> None:
     """Replace a file's content in one rename, on disk before the name changes."""
     private_folder(path.parent)
-    staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    staged = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
     try:
         with staged.open("w", encoding="utf-8") as file:
             file.write(text)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from typing import Any
 
 from harness.attempt.budget import DECLARABLE, ITEMS, Account, State
@@ -151,6 +149,9 @@ def timesheet(found: Account) -> list[dict[str, str]]:
 
 def timesheet_csv(found: Account) -> str:
     """The timesheet as CSV; what a spreadsheet would take for a formula is written as text."""
+    import csv
+    from io import StringIO
+
     text = StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()

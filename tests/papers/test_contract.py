@@ -50,7 +50,7 @@ def test_metrics_define_what_paper_yaml_names(paper: Paper) -> None:
     assert all(callable(getattr(module, name, None)) for name in paper.spec.metrics)
     imports = [line for line in paper.metrics_file.read_text().splitlines() if line.startswith(("import ", "from "))]
     allowed = {"numpy", "math", "typing", "__future__", "collections", "functools", "itertools"}
-    assert all(line.split()[1].split(".")[0] in allowed for line in imports)
+    assert [line for line in imports if line.split()[1].split(".")[0] not in allowed] == []
 
 
 def test_the_starter_raises_not_implemented(paper: Paper, tmp_path: Path) -> None:
@@ -98,14 +98,14 @@ def test_instances_are_drawn_and_travel(paper: Paper, tmp_path: Path) -> None:
         if experiment.instances is None or experiment.instances.held_out is None:
             continue
         digests = set()
-        for entropy in range(5):
+        for entropy in range(3):
             drawn = draw(paper, name, entropy)
             assert [one.digest for one in drawn] == [one.digest for one in draw(paper, name, entropy)]
             for one in drawn:
                 save(one, tmp_path / name / str(entropy))
                 assert restore(tmp_path / name / str(entropy), name, "held_out", one.index).digest == one.digest
                 digests.add(one.digest)
-        assert len(digests) >= 5
+        assert len(digests) >= 3
 
 
 def test_nothing_private_is_in_the_starter(paper: Paper) -> None:
