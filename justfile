@@ -19,6 +19,10 @@ test *words:
 slow *words:
     pytest -m slow {{words}}
 
+# the longest papers' whole validation; CI has no time for it
+validation *words:
+    pytest -m validation {{words}}
+
 # figures against peers; each script prints JSON
 bench:
     for script in $(grep -l __main__ benchmarks/*.py); do python "$script" || exit 1; done

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from harness.rerun.plan import Planner, make_plan
 from harness.validation.sync import synchronise
 from harness.validation.validate import validate
 
+LONG = {"open_loop", "persistent_es"}
 FOLDERS = sorted(path.parent for path in (Path(harness.__file__).parent.parent / "papers").glob("*/paper.yaml"))
 
 
@@ -130,8 +132,15 @@ def test_a_run_of_the_reference_is_measured(paper: Paper, tmp_path: Path) -> Non
     assert not [item.problem for item in measured if item.problem]
 
 
-@pytest.mark.slow
+def fairness(folder: Path) -> Any:
+    """A paper's whole validation: minutes for some, a quarter of an hour for others, which CI cannot afford."""
+    return pytest.param(
+        folder, id=folder.name, marks=pytest.mark.validation if folder.name in LONG else pytest.mark.slow
+    )
+
+
 @pytest.mark.timeout(2400)
-def test_the_paper_is_fair(paper: Paper, tmp_path: Path) -> None:
-    proof = validate(paper, tmp_path, tell=print)
+@pytest.mark.parametrize("folder", map(fairness, FOLDERS))
+def test_the_paper_is_fair(folder: Path, tmp_path: Path) -> None:
+    proof = validate(load_paper(folder), tmp_path, tell=print)
     assert proof.fair, [check for check in proof.checks if not check.ok]
