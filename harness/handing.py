@@ -30,8 +30,8 @@ from harness.attempt.submission import (
 )
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
-from harness.config import BudgetSettings, Settings
-from harness.errors import ReproofError, SubmissionError, UsageError, unknown
+from harness.config import BudgetSettings, ParticipantSettings, Settings
+from harness.errors import RecordError, ReproofError, SubmissionError, UsageError, unknown
 from harness.paper.load import Paper, open_paper
 from harness.record.files import Store, land, private_folder, write_slip
 from harness.rerun.engine import Progress, silent
@@ -98,15 +98,23 @@ def begun_by(settings: Settings) -> None:
     store, paper = Store(settings.results.resolve()), open_paper(settings.paper)
     for name in store.attempts():
         desk = Desk(folder=store.attempt(name))
-        same = desk.attempt.paper == paper.id and desk.attempt.participant.kind == settings.participant.kind
-        if not same or desk.attempt.participant.name != settings.participant.name:
-            continue
-        if desk.account().state not in ("over", "withdrawn"):
+        if _works_on(desk, paper.id, settings.participant):
             raise UsageError(
                 "you work on this paper already",
                 where=name,
                 remedy=f"go on there: cd {desk.workspace}; or begin anew beside it with --another",
             )
+
+
+def _works_on(desk: Desk, paper: str, who: ParticipantSettings) -> bool:
+    """Whether somebody is at work there on a paper; what cannot be read keeps nobody from beginning."""
+    try:
+        own = desk.attempt.participant
+        if (desk.attempt.paper, own.kind, own.name) != (paper, who.kind, who.name):
+            return False
+        return desk.account().state not in ("over", "withdrawn")
+    except RecordError:
+        return False
 
 
 def ensure_no_person(settings: Settings) -> None:

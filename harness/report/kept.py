@@ -62,7 +62,18 @@ def list_attempts(results: Path) -> list[Row]:
 
 def _row(store: Store, name: str) -> Row:
     desk = Desk(folder=store.attempt(name))
-    attempt, score = desk.attempt, _score_of(desk)
+    try:
+        attempt, score = desk.attempt, _score_of(desk)
+    except RecordError:  # of another version, or damaged: the others are listed all the same
+        return Row(
+            attempt=name,
+            paper="unreadable",
+            participant="unreadable",
+            kind="unreadable",
+            condition="unreadable",
+            verdict=None,
+            score=None,
+        )
     return Row(
         attempt=name,
         paper=attempt.paper,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +69,12 @@ def test_where_to_look(finished: Attempted) -> None:
     assert str(road.folder) in lines
     assert f"reproof report {road.attempt.id}" in lines
     assert "mlflow" not in lines.lower()  # this attempt has no mirror
+
+
+def test_an_attempt_that_cannot_be_read_hides_no_other(finished: Attempted, tmp_path: Path) -> None:
+    road, _ = finished
+    for name in ("a-damaged", road.attempt.id):
+        (tmp_path / "attempts" / name).mkdir(parents=True)
+    (tmp_path / "attempts/a-damaged/attempt.json").write_text("{}")
+    shutil.copy(road.folder / "attempt.json", tmp_path / "attempts" / road.attempt.id)
+    assert [row["kind"] for row in list_attempts(tmp_path)] == ["reference", "unreadable"]
