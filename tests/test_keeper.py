@@ -151,6 +151,7 @@ def test_an_attempt_that_is_gone_has_no_keeper(tmp_path: Path, monkeypatch: pyte
     assert not thread.is_alive()
 
 
+@pytest.mark.slow
 def test_in_the_background_it_lives_as_long_as_the_clock_runs(tmp_path: Path) -> None:
     desk = desk_at(tmp_path / "attempt", working=5.0)
     desk.start_clock()
@@ -179,6 +180,7 @@ def test_a_keeper_that_was_killed_takes_nothing_away(tmp_path: Path) -> None:
     assert desk.pause_clock("x").used("working") >= 0.2
 
 
+@pytest.mark.slow
 def test_a_background_keeper_hands_in(begin: Begin, tmp_path: Path, environment: dict[str, str],
                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setenv("REPROOF_PAPERS_PATH", environment["REPROOF_PAPERS_PATH"])

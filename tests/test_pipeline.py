@@ -231,6 +231,7 @@ def test_a_link_in_a_submission_is_refused_and_the_attempt_is_kept(submit: Submi
     assert (lean_finished[0].store.attempt(name) / "workspace/reproduction/work.py").exists()
 
 
+@pytest.mark.slow
 def test_a_sleeper_is_a_fault_of_ours_and_never_a_zero(submit: Submit, home: Path) -> None:
     """Half a second of CPU gives two and a half of wall; who sleeps them away may have been starved by the machine."""
 
@@ -406,6 +407,7 @@ def judged(result: Score) -> dict[str, tuple[str, float]]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_an_interrupted_attempt_goes_on_to_the_same_verdict(
     home: Path, environment: dict[str, str], how: signal.Signals
 ) -> None:

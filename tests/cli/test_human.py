@@ -202,6 +202,7 @@ START = [("with an assistant?", "no"), ("Licence", "MIT"), ("published", "y")]
 
 
 @pytest.mark.parametrize("prompt", [0, 1, 2])
+@pytest.mark.slow
 def test_ctrl_c_at_a_prompt_of_start_leaves_nothing(place: Path, prompt: int) -> None:
     before = snapshot(place)
     terminal = Terminal(place, "start", "lean", "--as", "ada")
@@ -222,6 +223,7 @@ PROMPTS: dict[str, tuple[str, list[str], list[tuple[str, str]], str]] = {
 
 
 @pytest.mark.parametrize(("name", "by"), [*((name, "Ctrl-C") for name in PROMPTS), ("pause", "Ctrl-D")])
+@pytest.mark.slow
 def test_ctrl_c_at_a_prompt_changes_nothing(road: Road, place: Path, name: str, by: str) -> None:
     state, words, answered, prompt = PROMPTS[name]
     if state != "ready":
@@ -254,6 +256,7 @@ def test_no_is_an_answer(road: Road, name: str, answer: str) -> None:
     assert kinds(road.desk) == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_exec_counts_what_was_used_and_one_goes_on(road: Road, verb: Verb) -> None:
     road.desk.start_clock()
     token = f"61.{os.getpid()}"
@@ -276,6 +279,7 @@ def sleepy(seconds: float) -> str:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_ctrl_c_during_check_ends_it_at_once_and_one_goes_on(road: Road, verb: Verb) -> None:
     # Once: check's clean room (harness/check.py, _Metered.run) drops the engine's `cancel`, and Bench.meter listens to
     # signals on the main thread only: after Ctrl-C the run goes on to its own limit, half a minute here.
@@ -296,6 +300,7 @@ def test_ctrl_c_during_check_ends_it_at_once_and_one_goes_on(road: Road, verb: V
     assert verb("check", folder=road.workspace).code == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_the_rerun_of_a_submission_keeps_it_and_one_goes_on(road: Road, verb: Verb) -> None:
     road.desk.start_clock()
     (road.workspace / WORKFILE).write_text(sleepy(1.0))
@@ -700,6 +705,7 @@ def test_verbs_of_several_terminals_wait_for_one_another(road: Road) -> None:
     assert kinds(road.desk).count("resumed") == 1
 
 
+@pytest.mark.slow
 def test_the_keeper_hands_in_at_the_deadline_of_a_short_budget(place: Path, verb: Verb) -> None:
     said = verb("start", "lean", "--as", "ada", "--budget", "short", "--json")
     workspace, folder = Path(said.json["workspace"]), place / "results" / "attempts" / said.json["attempt"]

@@ -76,6 +76,7 @@ def test_no_placeholder_passes_for_fact(tmp_path: Path) -> None:
     assert all("| TODO |" in row for row in published)
 
 
+@pytest.mark.slow
 def test_its_reference_does_not_pass_and_its_starter_earns_nothing(
     tmp_path: Path, attempted: Callable[..., Any]
 ) -> None:

@@ -95,6 +95,7 @@ def test_the_reference_lies_over_the_starter_and_mutations_apply(paper: Paper) -
         compile(mutated[mutation.file].data, mutation.file, "exec")
 
 
+@pytest.mark.slow
 def test_instances_are_drawn_and_travel(paper: Paper, tmp_path: Path) -> None:
     for name, experiment in paper.spec.experiments.items():
         if experiment.instances is None or experiment.instances.held_out is None:

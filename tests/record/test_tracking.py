@@ -193,6 +193,7 @@ Mirror(Store(Path(sys.argv[1])), uri=None, prefix="").attempt("p", sys.argv[2], 
 """
 
 
+@pytest.mark.slow
 def test_three_processes_share_a_fresh_store(tmp_path: Path) -> None:
     started = [
         subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path), f"a{n}"], stderr=subprocess.PIPE, text=True)
