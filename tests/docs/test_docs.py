@@ -7,6 +7,7 @@ import doctest
 import os
 import re
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -377,7 +378,8 @@ def test_the_example_adapter_reproduces_the_example_paper(
     lay("add-an-agent.md", tmp_path)
     monkeypatch.setenv("REPROOF_AGENTS_PATH", str(tmp_path / "agents"))
     overrides = ["participant=copycat", "tracking=none", f"paper={example.folder}", f"results={tmp_path / 'results'}"]
-    solution = f"participant.solution={example.private / 'reference'}"
+    shutil.copytree(example.private / "reference", tmp_path / "solution")  # what is private is never mounted
+    solution = f"participant.solution={tmp_path / 'solution'}"
     [settings] = compose([*overrides, solution], own=tmp_path / "configs")
     road, score = attempt(settings, tell=lambda text: None)
     assert score.participant == {"kind": "agent", "name": "copycat"}
