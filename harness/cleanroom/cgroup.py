@@ -8,6 +8,7 @@ import itertools
 import os
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Host(Protocol):
         ...
 
 
-class Cgroup:
+class Cgroup(ABC):
     """One job's control group; a Meter. Subclasses of the two versions only say which file means what."""
 
     exact = True
@@ -56,9 +57,9 @@ class Cgroup:
     def adopt(self, pid: int) -> None:
         """Nothing to do: the process joined by itself."""
 
+    @abstractmethod
     def read(self) -> Reading:
         """The usage so far."""
-        raise NotImplementedError
 
     def pids(self) -> list[int]:
         """Everything in the group."""
@@ -72,9 +73,9 @@ class Cgroup:
     def _procs(self) -> Path:
         return next(iter(self.folders.values())) / "cgroup.procs"
 
+    @abstractmethod
     def _strike(self) -> None:
         """One blow at everything in the group."""
-        raise NotImplementedError
 
     def kill(self) -> None:
         """Kill everything in the group and wait until it is empty."""
