@@ -80,7 +80,7 @@ class Road:
     @property
     def bench(self) -> Bench:
         """Where the participant's commands are run and metered."""
-        return Bench(desk=self.desk, sandbox=self.sandbox)
+        return Bench(desk=self.desk, sandbox=self.sandbox, hidden=(self.paper.private,))
 
     def submission(self) -> HandedIn:
         """What was handed in.

@@ -37,6 +37,8 @@ class Bench:
 
     desk: Desk
     sandbox: Sandbox
+    hidden: tuple[Path, ...] = ()
+    """What must not be readable inside, beside the private folders of the papers that are found."""
 
     def run(
         self,
@@ -119,7 +121,7 @@ class Bench:
 
     def _hidden(self) -> tuple[Path, ...]:
         folders = {Path(self.desk.attempt.paper_folder), *find_papers().values()}
-        return tuple(sorted(folder / "private" for folder in folders))
+        return (*self.hidden, *sorted(folder / "private" for folder in folders))
 
 
 def inside(workspace: Path, folder: Path) -> str:

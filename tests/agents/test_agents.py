@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,21 @@ def test_a_command_sees_nothing_private(assign: Assign, tiny: Paper) -> None:
     outcome = did(assign(run=f"ls {tiny.private} {tiny.folder}"))
     assert outcome.ended == "failed"
     assert "instances" not in outcome.note
+
+
+def test_references_kept_elsewhere_are_hidden_in_a_mounted_folder(
+    tiny: Paper, tmp_path: Path, settings: Callable[..., Settings]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tiny.private, elsewhere / "references" / tiny.id)
+    (elsewhere / "solve.sh").write_text(f"ls {elsewhere}; cat {elsewhere}/references/{tiny.id}/mutations.yaml\n")
+    chosen = settings(tiny.folder, tmp_path / "results", "command", private_path=elsewhere / "references")
+    road = hand_out(chosen, tell=len)
+    options = {"run": ["sh", str(elsewhere / "solve.sh")], "mounts": [str(elsewhere)]}
+    outcome = did(Assignment(paper=road.paper, bench=road.bench, name="x", options=options, tell=lambda text: None))
+    assert outcome.ended == "failed"
+    assert "solve.sh" in outcome.note
+    assert "doubled_step" not in outcome.note
 
 
 def test_a_mounted_folder_is_read_only(assign: Assign, tmp_path: Path) -> None:
