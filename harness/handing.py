@@ -268,11 +268,14 @@ def commit_road(road: Road, commit: str) -> Road:
     handed = road.submission()
     if commit == handed.commit:
         return road
+    folder = road.records / HISTORY / commit
+    if (folder / "submission.json").exists():  # taken in before
+        return replace(road, of=folder)
     bundled = road.records / BUNDLE_FILE
     made = bundled if bundled.exists() else EmptySubmission(commit=handed.commit)
     base = road.attempt.start_commit
     taken = intake(made, base, start=_start(road), store=road.store.root, sandbox=road.sandbox, commit=commit)
-    folder = private_folder(road.records / HISTORY / taken.commit)
+    private_folder(folder)
     facts = {"commit": taken.commit, "tree": taken.tree, "files": taken.files, "bytes": taken.bytes}
     write_slip(folder / "submission.json", msgspec.structs.replace(handed, **facts, history=list(taken.history)))
     return replace(road, of=folder)

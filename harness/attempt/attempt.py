@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 from harness.record.files import Slip
 
@@ -22,7 +22,6 @@ class Who(Slip, frozen=True):
 
 Condition = Literal["human", "human + assistant", "agent", "harness"]
 """Under which conditions somebody works, declared beforehand; `harness`: we ourselves do, to try a paper."""
-CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 
 
 def condition_of(kind: str) -> Condition:
@@ -99,7 +98,7 @@ class HandedIn(Slip, frozen=True):
     credits: dict[str, dict[str, float]]
     """By participant: `working` and `cpu` seconds, `commits` seen by the harness."""
     late: float
-    """Seconds between the end of the budget and the handing in."""
+    """Seconds between the end of the wall time and the handing in."""
     saved: bool
     """Whether uncommitted work was committed first."""
     ledger: tuple[int, str]
