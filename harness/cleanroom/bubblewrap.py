@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import subprocess
@@ -60,10 +61,14 @@ class Bubblewrap:
     def run(self, job: Job, cancel: threading.Event | None = None) -> Completed:
         """Run one job (see `Sandbox.run`)."""
         try:
-            return self._run(job, cancel, binary=find_binary(), program=self._program())
+            return self._run(job, cancel, binary=self._binary, program=self._program())
         except HarnessFault:
             self._prepared()  # a machine that cannot give a clean room is told from a job that went wrong
             raise
+
+    @functools.cached_property
+    def _binary(self) -> Path:
+        return find_binary()
 
     def _program(self) -> bytes | None:
         return None if "seccomp" in self._waive else seccomp.program()
@@ -75,8 +80,7 @@ class Bubblewrap:
             return self._ready
 
     def _prepare(self) -> tuple[Path, bytes | None, Isolation]:
-        binary = find_binary()
-        program = self._program()
+        binary, program = self._binary, self._program()
         exact = self._has_cgroup()
         version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
         used = [name for name in self._settings.waive if name in ISOLATION or (name == METERING and not exact)]

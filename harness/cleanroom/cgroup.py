@@ -52,6 +52,7 @@ class Cgroup:
         """`folders`: by controller (version 1), or the one folder under "" (version 2)."""
         self.folders = dict(folders)
         self.doors = tuple(dict.fromkeys(str(folder / self.door) for folder in self.folders.values()))
+        self._counts: dict[tuple[str, str], int | None] = {}
 
     def adopt(self, pid: int) -> None:
         """Nothing to do: the process joined by itself."""
@@ -59,6 +60,30 @@ class Cgroup:
     def read(self) -> Reading:
         """The usage so far."""
         raise NotImplementedError
+
+    def _text(self, controller: str, name: str) -> str | None:
+        """A file of the group, now; None if this kernel has none of that name.
+
+        Each is opened once, since a job's are read some twenty times a second.
+        """
+        if (controller, name) not in self._counts:
+            self._counts[controller, name] = _opened(self.folders[controller] / name)
+        handle = self._counts[controller, name]
+        return None if handle is None else os.pread(handle, 1 << 16, 0).decode()
+
+    def _optional(self, controller: str, name: str) -> int | None:
+        text = self._text(controller, name)
+        return None if text is None else int(text)
+
+    def _number(self, controller: str, name: str) -> int:
+        number = self._optional(controller, name)
+        if number is None:
+            raise FileNotFoundError(self.folders[controller] / name)
+        return number
+
+    def _fields(self, controller: str, name: str) -> dict[str, int]:
+        pairs = (line.split() for line in (self._text(controller, name) or "").splitlines())
+        return {name: int(value) for name, value in pairs}
 
     def pids(self) -> list[int]:
         """Everything in the group."""
@@ -89,6 +114,10 @@ class Cgroup:
     def close(self) -> None:
         """Kill what is left, and remove the group."""
         self.kill()
+        for handle in self._counts.values():
+            if handle is not None:
+                os.close(handle)
+        self._counts.clear()
         for folder in dict.fromkeys(self.folders.values()):
             _remove(folder)
 
@@ -115,18 +144,17 @@ class _CgroupV1(Cgroup):
     door = "tasks"
 
     def read(self) -> Reading:
-        memory, pids = self.folders["memory"], self.folders["pids"]
-        killed = _fields(memory / "memory.oom_control").get("oom_kill", 0)
-        peak, limit = (_number(memory / f"memory.{name}_in_bytes") for name in ("max_usage", "limit"))
+        killed = self._fields("memory", "memory.oom_control").get("oom_kill", 0)
+        peak, limit = (self._number("memory", f"memory.{name}_in_bytes") for name in ("max_usage", "limit"))
         # memory.failcnt would say so, but recent kernels leave it at 0; memory is charged in up to 2 MiB at once
         reached = bool(killed) and peak >= limit - max(4 << 20, limit // 50)
         return Reading(
-            cpu=_number(self.folders["cpuacct"] / "cpuacct.usage") / 1e9,
+            cpu=self._number("cpuacct", "cpuacct.usage") / 1e9,
             memory=peak,
-            processes=_optional(pids / "pids.peak"),
+            processes=self._optional("pids", "pids.peak"),
             out_of_memory=reached,
             starved=bool(killed) and not reached,
-            forks_refused=_fields(pids / "pids.events").get("max", 0),
+            forks_refused=self._fields("pids", "pids.events").get("max", 0),
         )
 
     def _strike(self) -> None:
@@ -139,16 +167,15 @@ class _CgroupV1(Cgroup):
 
 class _CgroupV2(Cgroup):
     def read(self) -> Reading:
-        folder = self.folders[""]
-        events = _fields(folder / "memory.events")
+        events = self._fields("", "memory.events")
         killed, reached = events.get("oom_kill", 0) > 0, events.get("oom", 0) > 0
         return Reading(
-            cpu=_fields(folder / "cpu.stat")["usage_usec"] / 1e6,
-            memory=_optional(folder / "memory.peak") or _optional(folder / "memory.current") or 0,
-            processes=_optional(folder / "pids.peak"),
+            cpu=self._fields("", "cpu.stat")["usage_usec"] / 1e6,
+            memory=self._optional("", "memory.peak") or self._optional("", "memory.current") or 0,
+            processes=self._optional("", "pids.peak"),
             out_of_memory=killed and reached,
             starved=killed and not reached,
-            forks_refused=_fields(folder / "pids.events").get("max", 0),
+            forks_refused=self._fields("", "pids.events").get("max", 0),
         )
 
     def _strike(self) -> None:
@@ -269,28 +296,7 @@ def write(path: Path, text: str) -> None:
         os.close(handle)
 
 
-def _number(path: Path) -> int:
-    return int(_text(path))
-
-
-def _optional(path: Path) -> int | None:
+def _opened(path: Path) -> int | None:
     with contextlib.suppress(FileNotFoundError):
-        return int(_text(path))
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return None
-
-
-def _fields(path: Path) -> dict[str, int]:
-    try:
-        lines = _text(path).splitlines()
-    except FileNotFoundError:
-        return {}
-    return {name: int(value) for name, value in (line.split() for line in lines)}
-
-
-def _text(path: Path) -> str:
-    # these are read a hundred times a second: no buffering, no decoder
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(handle, 1 << 16).decode()
-    finally:
-        os.close(handle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import platform
 import struct
 from dataclasses import dataclass
@@ -115,6 +116,7 @@ _MACHINES = {
 }
 
 
+@functools.cache
 def program(machine: str | None = None) -> bytes:
     """The filter for `bwrap --seccomp`, as packed `struct sock_filter` entries.
 

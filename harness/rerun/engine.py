@@ -66,35 +66,40 @@ class LocalEngine:
         Returns:
             A record for every unit and every needed unit, by key.
         """
-        waves = _waves(units)
-        total = sum(map(len, waves))
+        every = _every(units)
         done: dict[str, RunRecord] = {}
         cancel = threading.Event()
         with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="run") as pool:
             try:
-                for wave in waves:
-                    for unit in self._wave(pool, wave, done, cancel):
-                        progress(len(done), total, unit.label)
-                        each(unit, done[unit.key])
+                for unit in self._ended(pool, every, done, cancel):
+                    progress(len(done), len(every), unit.label)
+                    each(unit, done[unit.key])
             except BaseException:
                 cancel.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         return done
 
-    def _wave(
-        self,
-        pool: ThreadPoolExecutor,
-        wave: list[Unit],
-        done: dict[str, RunRecord],
-        cancel: threading.Event,
+    def _ended(
+        self, pool: ThreadPoolExecutor, every: list[Unit], done: dict[str, RunRecord], cancel: threading.Event
     ) -> Iterator[Unit]:
-        pending: dict[Future[RunRecord], Unit] = {pool.submit(self._try, unit, done, cancel): unit for unit in wave}
-        while pending:
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
+        """Units as they end; begun are those that others wait for, then those that may take longest.
+
+        So no core waits for a late long one. A few are begun ahead of the cores, since the caller may be busy.
+        """
+        needed = {unit.needs.key for unit in every if unit.needs is not None}
+        ready = [unit for unit in every if unit.needs is None]
+        waiting = [unit for unit in every if unit.needs is not None]
+        pending: dict[Future[RunRecord], Unit] = {}
+        while ready or pending:
+            ready.sort(key=lambda unit: (unit.key in needed, unit.limits.cpu))
+            while ready and len(pending) < 2 * self.workers:
+                unit = ready.pop()
+                pending[pool.submit(self._try, unit, done, cancel)] = unit
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 unit = pending.pop(future)
                 done[unit.key] = future.result()
+                ready += [other for other in waiting if other.needs is not None and other.needs.key == unit.key]
                 yield unit
 
     def _try(self, unit: Unit, done: dict[str, RunRecord], cancel: threading.Event) -> RunRecord:
@@ -154,16 +159,10 @@ def _unrun(unit: Unit, status: Status, why: str) -> RunRecord:
     )
 
 
-def _waves(units: Iterable[Unit]) -> list[list[Unit]]:
-    """Needed units first, each once."""
-    first: dict[str, Unit] = {}
-    second: dict[str, Unit] = {}
-    for unit in units:
-        if unit.needs is None:
-            first[unit.key] = unit
-        else:
-            first[unit.needs.key] = unit.needs
-            second[unit.key] = unit
-    if set(first) & set(second):
+def _every(units: Iterable[Unit]) -> list[Unit]:
+    """The units and those they need, each once."""
+    given = list(units)
+    needs = [unit.needs for unit in given if unit.needs is not None]
+    if any(unit.needs is not None for unit in needs):
         raise HarnessFault("a run needs a run that itself needs one")
-    return [wave for wave in (list(first.values()), list(second.values())) if wave]
+    return list({unit.key: unit for unit in [*needs, *given]}.values())

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import os
 import subprocess
@@ -192,8 +193,21 @@ def test_version_2_reads_its_files(version_2):
         (folder / "memory.events").write_text(f"oom {oom}\noom_kill {killed}\n")
         reading = group.read()
         assert (reading.out_of_memory, reading.starved) == expected
-    (folder / "memory.peak").unlink()  # before Linux 5.19
-    assert group.read().memory == 1000
+
+
+def test_version_2_before_linux_5_19(version_2, monkeypatch):
+    monkeypatch.delitem(FILES, "memory.peak")
+    assert version_2.create(memory=1 << 20, processes=5).read().memory == 1000
+
+
+def test_a_group_leaves_no_file_open(version_2):
+    before = len(os.listdir("/proc/self/fd"))
+    group = version_2.create(memory=1 << 20, processes=5)
+    group.read()
+    assert len(os.listdir("/proc/self/fd")) > before
+    with contextlib.suppress(HarnessFault):  # these folders hold files, so they cannot be removed as the kernel's are
+        group.close()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_version_2_without_swap_accounting(version_2, monkeypatch):
