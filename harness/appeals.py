@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from harness.attempt.desk import Desk
 from harness.errors import ReproofError, UsageError, unknown
 from harness.overtime import over_time
-from harness.pipeline import score
+from harness.pipeline import kept_score, score
 from harness.record.files import Store
 from harness.record.store import Record, read
 from harness.road import Road, Tell, resume
@@ -97,40 +96,41 @@ def answer(desk: Desk, number: int, ruling: Ruling, because: str) -> Dispute:
     return next(dispute for dispute in disputes(desk) if dispute.number == number)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Everybody:
-    """Who is to be scored again: every attempt on one paper that another version of it has scored."""
+def rescored(paper: str, results: Path, *, tell: Tell, private_path: Path | None = None) -> list[Change]:
+    """Score again every attempt on one paper that another version of it has scored, from the kept outputs.
 
-    paper: str
-    results: Path
-    tell: Tell
-    private_path: Path | None = None
+    Args:
+        paper: Its id.
+        results: Where the attempts lie.
+        tell: Hears of what is done.
+        private_path: References kept elsewhere.
 
-    def rescored(self) -> list[Change]:
-        """Score them again from their kept outputs, and say what changed; one that cannot be keeps its score."""
-        store = Store(self.results.resolve())
-        found = [self._rescored(name, Desk(folder=store.attempt(name))) for name in store.attempts()]
-        return [change for change in found if change is not None]
-
-    def _rescored(self, name: str, desk: Desk) -> Change | None:
+    Returns:
+        What changed; an attempt that cannot be scored again keeps its score, and its change says why.
+    """
+    store = Store(results.resolve())
+    changes = []
+    for name in store.attempts():
         before = None
         try:
-            if desk.attempt.paper != self.paper or not desk.submissions:
-                return None
-            before = _kept(desk)
-            road = resume(name, self.results, tell=self.tell, private_path=self.private_path)
-            if before is None or before.paper_version == road.paper.version:
-                return None
-            after = score(road, again=True)
-            over_time(road, rerunning=False)
+            before = _last_score(Desk(folder=store.attempt(name)), paper)
+            if before is None:
+                continue
+            road = resume(name, results, tell=tell, private_path=private_path)
+            if before.paper_version != road.paper.version:
+                after = score(road, again=True)
+                over_time(road, rerunning=False)
+                changes.append(_change(name, before, after, None))
         except ReproofError as error:
-            return _change(name, before, None, str(error))
-        return _change(name, before, after, None)
+            changes.append(_change(name, before, None, str(error)))
+    return changes
 
 
-def _kept(desk: Desk) -> Score | None:
-    path = desk.submissions[-1] / "score.json"
-    return read(path, Score) if path.exists() else None
+def _last_score(desk: Desk, paper: str) -> Score | None:
+    """The score of an attempt's latest submission, if it is one on this paper."""
+    if desk.attempt.paper != paper or not desk.submissions:
+        return None
+    return kept_score(desk.submissions[-1])
 
 
 def _change(name: str, before: Score | None, after: Score | None, problem: str | None) -> Change:

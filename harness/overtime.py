@@ -8,8 +8,8 @@ from dataclasses import replace
 from harness.attempt.budget import Mark, account
 from harness.errors import SubmissionError
 from harness.handing import commit_road
-from harness.pipeline import rerun, score
-from harness.record.store import Record, read, write
+from harness.pipeline import kept_score, rerun, score
+from harness.record.store import Record, write
 from harness.road import Road, quiet
 from harness.scoring.score import Score, Worth
 
@@ -80,9 +80,9 @@ def _scored(road: Road, commit: str, rerunning: bool) -> Point:
     except SubmissionError as error:
         problem = f"it is not in the history that was handed in ({error.message})"
         return Point(share=0.0, commit=commit, verdict=None, score=None, slots=0, problem=problem)
-    kept = there.records / "score.json"
-    if kept.exists() and read(kept, Score).paper_version == road.paper.version:
-        return _point(read(kept, Score))
+    kept = kept_score(there.records)
+    if kept is not None and kept.paper_version == road.paper.version:
+        return _point(kept)
     silently = replace(there, tell=quiet)
     if rerunning:
         road.tell(f"score over time: commit {commit[:12]}")

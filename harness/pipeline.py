@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from harness.attempt.attempt import Attempt, HandedIn
@@ -178,11 +179,16 @@ def _told(result: Score) -> dict[str, Any]:
 
 def _keep_former_score(road: Road) -> Score | None:
     """Put a score by another version of the paper aside before it is replaced."""
-    path = road.records / "score.json"
-    former = read(path, Score) if path.exists() else None
+    former = kept_score(road.records)
     if former is not None and former.paper_version != road.paper.version:
         write(road.records / "former_scores" / f"{former.paper_version[:16]}.json", former)
     return former
+
+
+def kept_score(folder: Path) -> Score | None:
+    """The score that a submission's folder keeps; None if there is none yet."""
+    path = folder / "score.json"
+    return read(path, Score) if path.exists() else None
 
 
 def units_of(road: Road, done: Rerun) -> list[Unit]:

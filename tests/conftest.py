@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypotheses
 from tiny_paper import Edit, lean, write_paper
 from watching import alive, soon
 
@@ -38,6 +39,8 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 def pytest_configure() -> None:
     """A shell starts what runs in its background deaf to interrupts; the tests send some, to themselves and others."""
+    hypotheses.register_profile("reproof", deadline=None)  # a busy machine is no failure of what is tested
+    hypotheses.load_profile("reproof")
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -10,7 +10,7 @@ import pytest
 from handmade import commit, data_of, kinds
 from tiny_paper import STUB, WORK, lean, write_paper
 
-from harness.appeals import Change, Everybody, answer, dispute, disputes
+from harness.appeals import Change, answer, dispute, disputes, rescored
 from harness.attempt.participant import Outcome
 from harness.errors import RecordError, UsageError
 from harness.handing import hand_in
@@ -154,7 +154,7 @@ def narrowed(spec: dict[str, Any]) -> None:
 
 
 def everybody(folder: Path, paper: str = "lean") -> list[Change]:
-    return Everybody(paper=paper, results=folder.parents[1] / "results", tell=silent).rescored()
+    return rescored(paper, folder.parents[1] / "results", tell=silent)
 
 
 def test_a_changed_margin_rescores_everybody_from_kept_outputs(settled: Settled) -> None:

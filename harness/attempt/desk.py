@@ -72,11 +72,20 @@ class Desk:
         Raises:
             RecordError: It was changed.
         """
-        path = self.folder / ledger.FILE
-        events = ledger.read(path)
-        noted = [read_slip(folder / "submission.json", HandedIn).ledger for folder in self.submissions]
-        ledger.anchored(path, events, {0: self.attempt.anchor, **dict(noted)})
-        return events
+        path, folders = self.folder / ledger.FILE, self.submissions
+        state = (_state(path), tuple(folders))
+        if state not in self._read:
+            events = ledger.read(path)
+            noted = [read_slip(folder / "submission.json", HandedIn).ledger for folder in folders]
+            ledger.anchored(path, events, {0: self.attempt.anchor, **dict(noted)})
+            self._read.clear()
+            self._read[state] = events
+        return self._read[state]
+
+    @cached_property
+    def _read(self) -> dict[object, tuple[ledger.Event, ...]]:
+        """The ledger as it was read last, by the file's state then: one verb asks for it several times."""
+        return {}
 
     def account(self, *, disk: bool = False) -> Account:
         """What is used and left at this moment; the workspace is measured only if `disk` is asked for."""
@@ -250,6 +259,15 @@ class Desk:
                 remedy="what was handed in counts: `reproof report` shows its score",
             )
         return found
+
+
+def _state(path: Path) -> object:
+    """What changes when a file does; None where there is none."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def open_desk(folder: Path) -> Desk:

@@ -144,9 +144,9 @@ def anchored(path: Path, events: Iterable[Event], anchors: Mapping[int, str]) ->
     Raises:
         RecordError: A line is not the one that was noted, or is gone.
     """
-    found = {event.number: event.digest for event in events}
+    found = {event.number: event for event in events}
     for number, digest in anchors.items():
-        if found.get(number) != digest:
+        if number not in found or found[number].digest != digest:
             raise _damaged(path, number + 1, "its digest is not the one that was noted when it was written")
 
 

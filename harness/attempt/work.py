@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import secrets
 import shlex
 import threading
 import time
@@ -159,7 +158,7 @@ class _Live:
     def __init__(self, desk: Desk, command: str, cancel: threading.Event) -> None:
         self._desk, self._cancel = desk, cancel
         self._command = command if len(command) <= _LONGEST else f"{command[: _LONGEST - 3]}..."
-        self._job = secrets.token_hex(8)
+        self._job = os.urandom(8).hex()
         self._path = desk.folder / EXECUTING / f"{self._job}.json"
         self._next = time.monotonic() + _OFTEN
         self._ended = False

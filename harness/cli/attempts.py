@@ -186,11 +186,11 @@ def rescore(name: str | None, paper: str | None, results: Path, private_path: Pa
 
 def rescored(paper: str, results: Path, private_path: Path | None) -> list[Change]:
     """Score everybody again whom a changed paper concerns."""
-    from harness.appeals import Everybody
+    from harness.appeals import rescored as again
     from harness.cli.terminal import Teller
 
     with Teller() as teller:
-        return Everybody(paper=paper, results=results, tell=teller.say, private_path=private_path).rescored()
+        return again(paper, results, tell=teller.say, private_path=private_path)
 
 
 @click.command()

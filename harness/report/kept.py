@@ -9,6 +9,7 @@ from harness.attempt.desk import Desk
 from harness.errors import RecordError
 from harness.overtime import FILE as OVER_TIME
 from harness.overtime import OverTime, Point
+from harness.pipeline import kept_score as score_in
 from harness.record.files import Store
 from harness.record.store import read
 from harness.record.tracking import NO_MIRROR, ui_command
@@ -34,7 +35,7 @@ def kept_score(desk: Desk) -> Score:
     Raises:
         RecordError: It was not scored yet.
     """
-    score = _score_of(desk)
+    score = _last_score(desk)
     if score is None:
         name = desk.attempt.id
         remedy = f"`reproof rerun {name}` hands in what there is, if nothing was yet, reruns it and scores it"
@@ -48,10 +49,9 @@ def kept_points(desk: Desk) -> list[Point]:
     return read(path, OverTime).points if path is not None and path.exists() else []
 
 
-def _score_of(desk: Desk) -> Score | None:
+def _last_score(desk: Desk) -> Score | None:
     """The score of the latest submission; None if there is none yet."""
-    path = desk.submissions[-1] / "score.json" if desk.submissions else None
-    return read(path, Score) if path is not None and path.exists() else None
+    return score_in(desk.submissions[-1]) if desk.submissions else None
 
 
 def list_attempts(results: Path) -> list[Row]:
@@ -63,7 +63,7 @@ def list_attempts(results: Path) -> list[Row]:
 def _row(store: Store, name: str) -> Row:
     desk = Desk(folder=store.attempt(name))
     try:
-        attempt, score = desk.attempt, _score_of(desk)
+        attempt, score = desk.attempt, _last_score(desk)
     except RecordError:  # of another version, or damaged: the others are listed all the same
         return Row(
             attempt=name,

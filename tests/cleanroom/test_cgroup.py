@@ -200,14 +200,18 @@ def test_version_2_before_linux_5_19(version_2, monkeypatch):
     assert version_2.create(memory=1 << 20, processes=5).read().memory == 1000
 
 
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_a_group_leaves_no_file_open(version_2):
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     group = version_2.create(memory=1 << 20, processes=5)
     group.read()
-    assert len(os.listdir("/proc/self/fd")) > before
+    assert open_files() > before
     with contextlib.suppress(HarnessFault):  # these folders hold files, so they cannot be removed as the kernel's are
         group.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
 
 
 def test_version_2_without_swap_accounting(version_2, monkeypatch):
