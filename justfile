@@ -15,9 +15,9 @@ check:
 test *words:
     pytest {{words}}
 
-# the tests that take longer
+# the tests that take longer, and those that need a browser or a database server
 slow *words:
-    pytest -m slow {{words}}
+    pytest -m "slow or browser" {{words}}
 
 # the longest papers' whole validation; CI has no time for it
 validation *words:
