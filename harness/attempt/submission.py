@@ -30,7 +30,7 @@ from harness.attempt.task import commit_of
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
 
-UNCOMMITTED = "uncommitted work at the deadline"
+UNCOMMITTED = "uncommitted work, as it was handed in"
 """Message of the commit made of what was left uncommitted."""
 _MIB = 2**20
 HEAD = "HEAD"

@@ -242,7 +242,8 @@ def attempts(results: Path, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif not rows:
-        click.echo(f"no attempts in {results}; begin with: reproof start tree_search --as NAME")
+        click.echo(f"no attempts in {results.resolve()}; name another folder with --results, or begin with:")
+        click.echo("  reproof start tree_search --as NAME")
     for row in [] if as_json else rows:
         value = "" if row["score"] is None else f"{row['score']:.3f}"
         click.echo(f"{row['attempt']:60} {row['condition']:17} {row['verdict'] or 'not scored':10} {value}")

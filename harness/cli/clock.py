@@ -19,7 +19,7 @@ def clock() -> None:
     Example:
       reproof clock start
       reproof clock pause "lunch"
-      reproof clock note "trained on the lab's machine" --cpu "3 h"
+      reproof clock note "trained on the lab's machine" --cpu "20 min"
     """
 
 
@@ -92,12 +92,12 @@ def clock_note(
 ) -> None:
     """Note something in the ledger; with it, declare what you used outside `reproof exec`.
 
-    What is declared counts against the budget, and is shown as self-declared.
+    What is declared counts against the budget, is shown as self-declared, and cannot be taken back.
 
     \b
     Example:
       reproof clock note "derived the update on paper"
-      reproof clock note "trained on the lab's machine" --cpu "3 h" --env-steps 1000000
+      reproof clock note "trained on the lab's machine" --cpu "20 min" --env-steps 1000000
     """
     desk = desk_of(name, results)
     given = {"working": working, "cpu": cpu, "env_steps": env_steps}

@@ -98,7 +98,8 @@ def what_next(desk: Desk, found: Account) -> Iterator[str]:
         case "interrupted":
             yield "reproof clock start; time you worked meanwhile: reproof clock note --working '1 h' 'what I did'"
         case "running":
-            yield "reproof exec -- COMMAND (metered); reproof check (a rehearsal); reproof clock pause REASON"
+            metered = "reproof exec -- COMMAND (metered); reproof check (a rehearsal); "
+            yield f"{metered if found.left('cpu') != 0 else ''}reproof clock pause REASON"
             yield "reproof submit, when it is done"
         case "submitted":
             yield f"{again}; or reproof clock start, work on and submit again: the last submission counts"
