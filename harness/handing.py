@@ -19,6 +19,7 @@ from harness.attempt.desk import SUBMISSIONS, Desk
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
 from harness.attempt.submission import (
+    HEAD,
     EmptySubmission,
     Saved,
     Submission,
@@ -158,10 +159,15 @@ def work(road: Road, options: Mapping[str, object]) -> Outcome:
     return outcome
 
 
-def hand_in(road: Road, outcome: Outcome) -> HandedIn:
+def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> HandedIn:
     """Workspace to submission: commit what is left, bundle it, take it in. The last one handed in counts.
 
     What was handed in just before, unchanged, stays that submission, with its plan: nobody rolls the dice again.
+
+    Args:
+        road: The attempt.
+        outcome: How the work ended.
+        commit: An earlier commit of the workspace, in place of all that it holds.
 
     Raises:
         SubmissionError: It is refused, with the reason.
@@ -171,7 +177,7 @@ def hand_in(road: Road, outcome: Outcome) -> HandedIn:
         found = road.desk.account(disk=True)
         with road.store.staging() as staging:
             try:
-                saved, taken = _take_in(road, staging)
+                saved, taken = _take_in(road, staging, commit)
             except SubmissionError as error:
                 road.desk.note("submitted", refused=str(error))
                 raise
@@ -196,13 +202,21 @@ def _handed_in_again(road: Road) -> HandedIn:
 
 
 def close(road: Road) -> HandedIn:
-    """Hand in what the workspace holds once the budget's time is used up.
+    """Hand in what counts once the budget's time is used up.
+
+    Where the clock ran and was kept to its end, that is what the workspace holds, uncommitted work included. Else it is
+    the last commit that the harness had seen by then, since nobody knows when the rest was written.
 
     Raises:
         SubmissionError: It is refused, with the reason.
     """
     found = road.desk.account()
-    return hand_in(road, Outcome(note=found.ended or "closed", ended="deadline"))
+    outcome = Outcome(note=found.ended or "closed", ended="deadline")
+    if road.desk.attended():
+        return hand_in(road, outcome)
+    seen = found.marks[-1].commit if found.marks else road.attempt.start_commit
+    road.tell(f"{outcome.note}, and nobody kept the clock then: the commit that was seen last counts, {seen[:12]}")
+    return hand_in(road, outcome, commit=seen)
 
 
 def withdraw(road: Road, reason: str) -> HandedIn | None:
@@ -223,12 +237,14 @@ def withdraw(road: Road, reason: str) -> HandedIn | None:
     return road.submission() if road.desk.submissions else None
 
 
-def _take_in(road: Road, into: Path) -> tuple[Saved, Submission]:
-    base = road.attempt.start_commit
-    saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
-    road.desk.witness()
+def _take_in(road: Road, into: Path, commit: str | None) -> tuple[Saved, Submission]:
+    base, saved = road.attempt.start_commit, Saved(commit=None, log="")
+    if commit is None:
+        saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
+        road.desk.witness()
     made = bundle(road.workspace, base, sandbox=road.sandbox, into=into)
-    return saved, intake(made, base, start=_start(road), store=road.store.root, sandbox=road.sandbox)
+    start, store = _start(road), road.store.root
+    return saved, intake(made, base, start=start, store=store, sandbox=road.sandbox, commit=commit or HEAD)
 
 
 def _start(road: Road) -> Files:

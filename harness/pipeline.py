@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.attempt.attempt import Attempt, HandedIn
+from harness.attempt.attempt import Attempt, Budget, HandedIn
 from harness.attempt.submission import keep_tree
 from harness.attempt.task import reference_files
 from harness.config import Settings
@@ -21,7 +21,7 @@ from harness.rerun.plan import Planner, Unit, make_plan
 from harness.rerun.runtime import circumstances
 from harness.road import Road, Tell
 from harness.scoring.foresee import look_ahead
-from harness.scoring.score import Graded, Score, Spending, claim_scores, grade, spending, verdict_of, worth
+from harness.scoring.score import Graded, Score, Spending, Spent, claim_scores, grade, spending, verdict_of, worth
 
 
 class Look(Record):
@@ -221,9 +221,17 @@ def _score(
         claims=claim_scores(graded),
         integrity=graded.gates,
         usage={"attempt": own, "rerun": by_author["submission"], "reference": by_author["reference"]},
+        budget=_budget(road.attempt.budget, handed),
         slots=graded.slots,
         isolation=done.isolation,
     )
+
+
+def _budget(granted: Budget, handed: HandedIn) -> dict[str, Spent]:
+    return {
+        item: Spent(used=used, limit=getattr(granted, item), declared=handed.declared.get(item, 0.0))
+        for item, used in handed.used.items()
+    }
 
 
 def attempt(settings: Settings, *, tell: Tell, progress: Progress = silent) -> tuple[Road, Score]:

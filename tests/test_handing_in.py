@@ -16,7 +16,7 @@ from tiny_paper import STUB, WORK, lean, write_paper
 from harness.attempt.participant import Outcome
 from harness.attempt.submission import UNCOMMITTED
 from harness.errors import RecordError, SubmissionError, UsageError
-from harness.handing import begun_by, hand_in, hand_out, withdraw
+from harness.handing import begun_by, close, hand_in, hand_out, withdraw
 from harness.paper.load import load_paper
 from harness.pipeline import rerun, score
 from harness.record.store import read
@@ -129,6 +129,50 @@ def test_late_is_recorded(begin: Begin) -> None:
     assert handed.ended == "deadline"
     assert handed.used["working"] == 100
     assert hand_in(begin(), DONE).late == 0
+
+
+def over(road: Road) -> Road:
+    """An attempt whose time was used up by a declaration, its clock paused, with one commit made in time."""
+    road.desk.start_clock()
+    commit(road.workspace, {"notes.txt": "in time"}, "in time")
+    road.desk.pause_clock("night")
+    road.desk.declare("worked on paper", {"working": 4000.0}, all_of_it=True)
+    assert road.desk.account().state == "over"
+    return road
+
+
+def test_what_is_written_after_the_end_does_not_count(begin: Begin) -> None:
+    road = over(begin())
+    in_time = git(road.workspace, "rev-parse", "HEAD")
+    commit(road.workspace, {WORKFILE: WORK}, "after the end")
+    (road.workspace / "more.txt").write_text("uncommitted")
+    handed = close(road)
+    assert (handed.commit, handed.ended, handed.saved) == (in_time, "deadline", False)
+    files = {path.name for path in (road.store.trees / handed.tree).rglob("*")}
+    assert "notes.txt" in files
+    assert "more.txt" not in files
+    assert WORK not in (road.store.trees / handed.tree / WORKFILE).read_text()
+    assert (road.workspace / "more.txt").exists(), "nothing of the workspace is touched"
+    assert [event["commit"] for event in data_of(road.desk, "committed")] == [in_time]
+
+
+def test_what_a_declaration_leaves_uncommitted_is_told_beforehand(begin: Begin) -> None:
+    road = begin()
+    with pytest.raises(UsageError, match=r"use up the budget(.|\n)*less than 3600(.|\n)*--yes"):
+        road.desk.declare("typed one nought too many", {"working": 36_000.0})
+    assert kinds(road.desk) == ["started"]
+    commit(road.workspace, {"notes.txt": "x"}, "in time")
+    road.desk.declare("so it was", {"working": 36_000.0}, all_of_it=True)
+    assert kinds(road.desk) == ["started", "committed", "noted"], "what is committed by then is seen first"
+
+
+def test_a_score_says_what_of_the_budget_was_declared_and_what_went_beyond(begin: Begin, answered: Answered) -> None:
+    road = begin()
+    road.desk.declare("elsewhere", {"cpu": 7200.0}, all_of_it=True)
+    road.desk.start_clock()
+    hand_in(road, DONE)
+    spent = scored(answered(road)).budget["cpu"]
+    assert (spent.used, spent.limit, spent.declared) == (7200.0, 600.0, 7200.0)
 
 
 def test_a_paper_whose_public_files_changed_still_takes_the_submission_in(

@@ -91,7 +91,7 @@ def test_what_was_handed_in_is_not_handed_in_again(begin: Begin) -> None:
     road = begin(working=1.0)
     road.desk.start_clock()
     hand_in(road, Outcome(note="", ended="submitted"))
-    road.desk.declare("what I forgot", {"working": 10.0})
+    road.desk.declare("what I forgot", {"working": 10.0}, all_of_it=True)
     keep(road.desk)
     assert road.desk.account().submissions == 1
 

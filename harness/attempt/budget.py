@@ -66,8 +66,10 @@ class Account:
 
     budget: Budget
     state: State
+    holder: str
+    """Who works on it now."""
     people: tuple[str, ...]
-    """Who worked on it, in their order; the last one holds it now."""
+    """Who worked on it, in the order in which they came."""
     stretches: tuple[Stretch, ...]
     extras: tuple[Extra, ...]
     marks: tuple[Mark, ...]
@@ -80,9 +82,9 @@ class Account:
     """Seconds between the last sign of life and now, after the machine went down while the clock ran; else 0."""
 
     @property
-    def holder(self) -> str:
-        """Who works on it now."""
-        return self.people[-1]
+    def running(self) -> bool:
+        """Whether the clock runs at this moment, even if the time is used up."""
+        return bool(self.stretches) and self.stretches[-1].ended is None
 
     def used(self, item: str) -> float:
         """What was used of one item, declared work included; in the budget's unit."""
@@ -104,6 +106,11 @@ class Account:
         """What is left of one item, at least 0; None: it is not limited."""
         limit = self.limit(item)
         return None if limit is None else max(0.0, limit - self.used(item))
+
+    def used_up_by(self, used: Mapping[str, float]) -> str | None:
+        """The item of which nothing would be left if this were used as well; None where there is none."""
+        lefts = {item: self.left(item) for item in used}
+        return next((item for item, left in lefts.items() if left is not None and used[item] >= left), None)
 
     @property
     def time_left(self) -> float:
@@ -318,6 +325,7 @@ class _Reckoning:
         found = Account(
             budget=budget,
             state=self.state,
+            holder=self.holder,
             people=tuple(self.people),
             stretches=tuple(self.stretches),
             extras=tuple(self.extras),

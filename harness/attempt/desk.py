@@ -23,6 +23,8 @@ from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
 from harness.record.files import Slip, read_slip, write_text
 
+ATTENDED = 40.0
+"""Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
 EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
 _HASH = re.compile(r"[0-9a-f]{40}")
 _REF = re.compile(r"ref: (refs/heads/[^\x00-\x20~^:?*\[\\]{1,200})\n?")
@@ -123,6 +125,12 @@ class Desk:
         """Note that the clock runs at this moment."""
         write_text(self.folder / PULSE, msgspec.json.encode(clock.now()).decode())
 
+    def attended(self) -> bool:
+        """Whether the clock runs and was kept up to now, so that nothing was written after its end."""
+        sign, now = self.pulse(), clock.now()
+        kept = sign is not None and sign.boot == now.boot and clock.awake_between(sign, now) <= ATTENDED
+        return kept and self.account().running
+
     def witness(self) -> str | None:
         """Note the workspace's head if nobody has yet; the ledger's time then bounds when the work was done."""
         head = head_of(self.workspace)
@@ -208,18 +216,33 @@ class Desk:
             self.note("paused", reason=reason)
         return self.account()
 
-    def declare(self, text: str, used: Mapping[str, Any]) -> Account:
+    def declare(self, text: str, used: Mapping[str, Any], *, all_of_it: bool = False) -> Account:
         """Note something, and with it what was used elsewhere; nobody but the participant has measured that.
 
+        Args:
+            text: What was done.
+            used: By item of the budget; it cannot be taken back.
+            all_of_it: Whether it is meant where nothing of an item would be left.
+
         Raises:
-            UsageError: The text is empty, a figure is negative or infinite, or the attempt is over.
+            UsageError: The text is empty, a figure is negative or infinite, nothing would be left without
+                `all_of_it`, or the attempt is over.
         """
         for item, value in used.items():
             if not 0 <= value < math.inf:
                 raise UsageError("what was used is a finite figure, not below 0", where=item, got=value)
         if not text.strip():
             raise UsageError("a note says something", remedy='for example: reproof clock note "read the proof"')
-        self.open_account()
+        spent = self.open_account().used_up_by(used)
+        if spent is not None and not all_of_it:
+            raise UsageError(
+                "that would use up the budget, and what is declared cannot be taken back",
+                where=spent,
+                expected=f"less than {self.account().left(spent):g}",
+                got=used[spent],
+                remedy="if it is so, say it with --yes; when the working time is used up, the attempt is over",
+            )
+        self.witness()  # what is committed by now was there before the time may have been used up
         self.note("noted", note=text, **used)
         return self.account()
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness.cli.desk import attempt_option, desk_of, results_option, say
-from harness.cli.terminal import as_json, asks
+from harness.cli.terminal import as_json, asks, ensure_meant
 
 
 @click.group()
@@ -78,6 +78,7 @@ class _Seconds(click.ParamType[float]):
 @click.option("--working", type=_Seconds(), default=None, help="Working time that no clock counted, as in '1 h'.")
 @click.option("--cpu", type=_Seconds(), default=None, help="CPU time used elsewhere, as in '3 h'.")
 @click.option("--env-steps", type=click.IntRange(min=1), default=None, help="Environment steps made elsewhere.")
+@click.option("--yes", is_flag=True, help="Do not ask, even if nothing is left of the budget then.")
 @attempt_option
 @results_option
 @as_json
@@ -86,6 +87,7 @@ def clock_note(
     working: float | None,
     cpu: float | None,
     env_steps: int | None,
+    yes: bool,
     name: str | None,
     results: Path,
     as_json: bool,
@@ -101,7 +103,12 @@ def clock_note(
     """
     desk = desk_of(name, results)
     given = {"working": working, "cpu": cpu, "env_steps": env_steps}
-    found = desk.declare(text, {item: value for item, value in given.items() if value})
+    used = {item: value for item, value in given.items() if value}
+    if not yes and asks(as_json) and (item := desk.open_account().used_up_by(used)):
+        question = f"Nothing would be left of {item.replace('_', ' ')}, and it cannot be taken back. Declare it?"
+        ensure_meant(question)
+        yes = True
+    found = desk.declare(text, used, all_of_it=yes)
     say(desk, found, as_json, "noted")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.desk import attempt_argument, attempt_option, desk_of, private_option, results_option, say
-from harness.cli.terminal import as_json, asks, print_json
+from harness.cli.terminal import as_json, asks, ensure_meant, print_json
 
 if TYPE_CHECKING:
     from harness.attempt.desk import Desk
@@ -115,8 +115,8 @@ def withdraw(name: str | None, because: str | None, yes: bool, results: Path, as
         because = click.prompt("Why")
     if not because:
         raise UsageError("a withdrawal has a reason", remedy='reproof withdraw --because "the project ends"')
-    if not yes and asks(as_json) and not click.confirm("It cannot be taken back. Withdraw?", default=False):
-        raise click.Abort
+    if not yes and asks(as_json):
+        ensure_meant("It cannot be taken back. Withdraw?")
     with Teller() as teller:
         end(road_of(desk, tell=teller.say), because)
     say(desk, desk.account(), as_json, "withdrawn; what was done is kept")

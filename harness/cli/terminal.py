@@ -21,6 +21,13 @@ def asks(as_json: bool) -> bool:
     return not as_json and sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def ensure_meant(question: str) -> None:
+    """Ask before what cannot be taken back; who says no ends the verb, and nothing was changed."""
+    if not click.confirm(question, default=False):
+        click.echo("nothing was changed", err=True)
+        sys.exit(1)
+
+
 def print_json(value: Any) -> None:
     """One JSON value on standard output; infinities as texts, since JSON has no number for them."""
     click.echo(json.dumps(_finite(value), indent=1, allow_nan=False))

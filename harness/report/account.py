@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.attempt.budget import DECLARABLE, ITEMS, Account, State
 from harness.attempt.desk import Desk
 from harness.paper.quantities import show_seconds, show_size
 from harness.report.text import inline
+
+if TYPE_CHECKING:  # `status` answers at once, without what scores are made of
+    from harness.scoring.score import Spent
 
 _SHOW: dict[str, Callable[[float], str]] = {
     "working": show_seconds,
@@ -20,6 +23,17 @@ _SHOW: dict[str, Callable[[float], str]] = {
 }
 _LABELS = {"working": "working time", "wall": "wall time", "cpu": "CPU time", "disk": "disk", "env_steps": "env steps"}
 _COLUMNS = ("who", "from", "to", "working", "cpu", "env_steps", "trust", "what")
+
+
+def budget_remarks(budget: Mapping[str, Spent]) -> Iterator[str]:
+    """What a reader of a score must know of the budget behind it: what was declared only, and what went beyond."""
+    for item, spent in budget.items():
+        show, label = _SHOW[item], _LABELS[item]
+        beyond = spent.limit is not None and spent.used > spent.limit
+        if beyond or spent.declared:
+            limit = f" of {show(spent.limit)}" if spent.limit is not None else ""
+            declared = f", {show(spent.declared)} of it self-declared" if spent.declared else ""
+            yield f"{label} {show(spent.used)}{limit}{declared}{': beyond the budget' if beyond else ''}"
 
 
 def status(desk: Desk, found: Account) -> dict[str, Any]:

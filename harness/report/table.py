@@ -14,6 +14,7 @@ from rich.text import Text
 
 from harness.overtime import Point
 from harness.paper.quantities import show_seconds
+from harness.report.account import budget_remarks
 from harness.report.text import inline, plain
 from harness.scoring.finding import Verdict
 from harness.scoring.score import ClaimScore, Score
@@ -123,6 +124,8 @@ def _foot(score: Score) -> Iterator[RenderableType]:
         f"({metered}); clean room: {score.isolation}",
         style="dim",
     )
+    for remark in budget_remarks(score.budget):
+        yield Text(f"budget: {remark}", style="yellow")
     worth = score.score
     line = Text("\n") + Text(score.verdict, style=_COLOUR[score.verdict])
     line.append(

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from harness.paper.claims import provenance_of, selections
 from harness.paper.load import Paper
@@ -86,6 +87,16 @@ class Spending(Record):
     """Whether all of it was metered by a cgroup."""
 
 
+class Spent(Record):
+    """What a participant used of one item of the budget, in its unit: seconds, bytes, steps."""
+
+    used: float
+    limit: float | None
+    """None: it is not limited."""
+    declared: float
+    """The part of it that nobody but the participant has measured."""
+
+
 class Score(Record):
     """What is known of an attempt's faithfulness."""
 
@@ -107,6 +118,8 @@ class Score(Record):
     integrity: list[Gate]
     usage: dict[str, Spending]
     """`attempt`: the participant's; `rerun`: ours, of the submission; `reference`: ours, of the reference."""
+    budget: dict[str, Spent] = Field(default_factory=dict)
+    """By item, what the participant had used when it was handed in."""
     slots: int
     """Seed slots filled."""
     isolation: str

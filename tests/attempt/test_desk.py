@@ -129,6 +129,15 @@ def test_a_hand_over_pauses_and_credits(desk: Desk) -> None:
     assert desk.start_clock().stretches[-1].who == "grace"
 
 
+def test_who_takes_an_attempt_back_holds_it(desk: Desk) -> None:
+    # Once: the holder was whoever had come last for the first time.
+    desk.hand_over("grace")
+    assert desk.hand_over("ada").holder == "ada"
+    with pytest.raises(UsageError, match="a name other than ada"):
+        desk.hand_over("ada")
+    assert desk.account().people == ("ada", "grace")
+
+
 def test_a_command_that_was_lost_before_a_hand_over_is_theirs_who_ran_it(desk: Desk) -> None:
     # Once: hand_over does not recover first, so what ada's killed command used is credited to grace.
     desk.start_clock()

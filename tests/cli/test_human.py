@@ -219,6 +219,7 @@ PROMPTS: dict[str, tuple[str, list[str], list[tuple[str, str]], str]] = {
     "withdraw, the reason": ("running", ["withdraw"], [], "Why"),
     "withdraw, the question": ("running", ["withdraw"], [("Why", "x")], "cannot be taken back"),
     "hand over": ("running", ["hand-over"], [], "To whom"),
+    "note, the question": ("running", ["clock", "note", "x", "--working", "9 h"], [], "Declare it?"),
 }
 
 
@@ -240,7 +241,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(road: Road, place: Path, name: str, 
     assert road.desk.account().state == state
 
 
-@pytest.mark.parametrize(("name", "answer"), [("withdraw, the question", "n"), ("submit", "n")])
+@pytest.mark.parametrize(("name", "answer"), [("withdraw, the question", "n"), ("note, the question", "n"), ("submit", "n")])
 def test_no_is_an_answer(road: Road, name: str, answer: str) -> None:
     state, words, answered, prompt = PROMPTS[name]
     road.desk.start_clock()
@@ -252,7 +253,7 @@ def test_no_is_an_answer(road: Road, name: str, answer: str) -> None:
         terminal.sees(text).types(said)
     terminal.sees(prompt).types(answer).child.expect(pexpect.EOF)
     terminal.child.close()
-    assert terminal.child.exitstatus in (2, 130)
+    assert terminal.child.exitstatus == (2 if name == "submit" else 1)
     assert kinds(road.desk) == before
 
 
@@ -501,7 +502,10 @@ def test_a_wrong_moment_is_told_and_changes_nothing(road: Road, verb: Verb, name
 
 
 def test_a_spent_budget(road: Road, verb: Verb) -> None:
-    verb("clock", "note", "all of it", "--working", "2 h", folder=road.workspace)
+    said = verb("clock", "note", "all of it", "--working", "2 h", folder=road.workspace)
+    assert said.code == 2
+    assert "--yes" in said.err
+    verb("clock", "note", "all of it", "--working", "2 h", "--yes", folder=road.workspace)
     assert "over: the working time is used up" in verb("status", folder=road.workspace).out
     found = verb("status", "--json", folder=road.workspace).json
     assert (found["state"], found["left"]["working"]) == ("over", 0)
@@ -514,7 +518,7 @@ def test_a_spent_budget(road: Road, verb: Verb) -> None:
 
 def test_a_spent_cpu_budget(road: Road, verb: Verb) -> None:
     verb("clock", "start", folder=road.workspace)
-    verb("clock", "note", "elsewhere", "--cpu", "1 h", folder=road.workspace)
+    verb("clock", "note", "elsewhere", "--cpu", "1 h", "--yes", folder=road.workspace)
     said = verb("exec", "true", folder=road.workspace)
     assert said.code == 2
     assert "the CPU time is used up" in said.err
