@@ -26,7 +26,7 @@ _NAMES = re.compile(
     rf"""attempts/[A-Za-z0-9_-]+/(?:attempt\.json|ledger\.jsonl|submissions/\d{{3}}/(?:
         submission\.bundle | {_RECORD} | former_scores/[0-9a-f]+\.json
         | history/[0-9a-f]{{40}}/{_RECORD}
-        | private/plan\.json | private/\w{{1,100}}-\d{{1,5}}/\w{{1,100}}\.(?:json|npy)))
+        | private/plan\.json | private/\w{{1,100}}-\d{{1,5}}/[\w .-]{{1,100}}\.(?:json|npy)))
     | runs/[0-9a-f]{{2}}/[0-9a-f]{{64}}/(?:run\.json|log\.txt|outputs/{_FILE})
     | (?:paper|trees/[0-9a-f]{{40}})(?:/{_FILE})+""",
     re.VERBOSE,
