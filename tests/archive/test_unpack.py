@@ -167,7 +167,8 @@ def test_a_million_empty_members(packed: Packed, tmp_path: Path, into: Path) -> 
         info = tarfile.TarInfo(MANIFEST)
         info.size = len(first[1])
         stream.write(info.tobuf(tarfile.USTAR_FORMAT) + first[1] + bytes(-len(first[1]) % 512))
-        stream.write(block * 1_000_000)
+    with (tmp_path / "a.tar.gz").open("ab") as file:
+        file.write(gzip.compress(block * 10_000) * 100)
     began = time.monotonic()
     refused(tmp_path / "a.tar.gz", into, "should stand here")
     assert time.monotonic() - began < 1
@@ -175,7 +176,7 @@ def test_a_million_empty_members(packed: Packed, tmp_path: Path, into: Path) -> 
 
 def test_a_manifest_of_a_million_members(packed: Packed, tmp_path: Path, into: Path) -> None:
     one = b'{"name":"paper/x","sha256":"' + b"0" * 64 + b'","size":0}'
-    text = manifest_with([], packed).replace(b'"files":[]', b'"files":[' + b",".join([one] * 300_000) + b"]")
+    text = manifest_with([], packed).replace(b'"files":[]', b'"files":[' + b",".join([one] * 100_001) + b"]")
     refused(write_tar(tmp_path / "a.tar.gz", [(MANIFEST, text)]), into, "its manifest cannot be read")
 
 
