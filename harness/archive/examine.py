@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from harness.archive.compare import alike, rescored_problems
 from harness.archive.manifest import Manifest, refused
 from harness.attempt.attempt import plain_name
 from harness.attempt.confined import BUNDLE_FILE
+from harness.attempt.contents import is_hash
 from harness.attempt.submission import EmptySubmission, Submission, intake, kept_files
 from harness.overtime import FILE as OVER_TIME
 from harness.overtime import OverTime
@@ -46,6 +48,16 @@ class Examined:
     def plan(self) -> Plan:
         """The packed seeds and held-out instances."""
         return read(self.road.private / "plan.json", Plan)
+
+    @cached_property
+    def outputs(self) -> dict[str, dict[str, str]]:
+        """SHA-256 of the packed outputs, by run and file, as they were unpacked."""
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for member in self.manifest.files:
+            top, *parts = member.name.split("/")
+            if top == "runs" and parts[2] == "outputs":
+                found[parts[1]][parts[3]] = member.sha256
+        return found
 
     def submission(self, store: Path) -> Submission:
         """Take the packed commit in, as any submission is.
@@ -88,6 +100,8 @@ def examine(archive: Path, manifest: Manifest, road: Road) -> Examined:
     for what, names in named.items():
         if len(names) > 1:
             raise refused(archive, f"its records speak of more than one {what}", got=", ".join(sorted(names)))
+    if not is_hash(attempt.start_tree):  # it names a folder
+        raise refused(archive, "its start is no tree of Git", got=repr(attempt.start_tree[:100]))
     _ensure_plan(archive, road.paper, found.plan, done)
     return found
 
@@ -210,12 +224,11 @@ def with_needs(units: Iterable[Unit]) -> Iterator[Unit]:
 
 def _ensure_run(found: Examined, unit: Unit, record: RunRecord) -> None:
     """A packed record is that of this unit, and its outputs are as it says and as the paper declares."""
-    said = (record.key, record.experiment, record.parameters, record.instance, record.seed, record.tree)
-    if said != (unit.key, unit.experiment, unit.parameters, unit.instance.digest, unit.seed, unit.tree):
+    said = (record.key, record.experiment, record.parameters, record.instance, record.seed, record.replicate)
+    if said != (unit.key, unit.experiment, unit.parameters, unit.instance.digest, unit.seed, unit.replicate):
         raise refused(found.archive, f"the record of the run {unit.key[:12]} is that of another run")
     folder = found.road.store.run(unit.key) / "outputs"
-    lie = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*")}
-    if lie != record.outputs:
+    if found.outputs.get(unit.key, {}) != record.outputs:
         raise refused(found.archive, f"the outputs of the run {unit.key[:12]} are not those of its record")
     problems = problems_of(folder, found.road.paper.spec.experiments[unit.experiment]) if record.usable else []
     if problems:

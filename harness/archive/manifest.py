@@ -32,6 +32,8 @@ _NAMES = re.compile(
     re.VERBOSE,
 )
 _DATA = re.compile(r"runs/[^/]+/[^/]+/outputs/.+|.+\.(?:npy|bundle)")
+_FEW = 20
+_Text = Annotated[str, msgspec.Meta(max_length=300)]
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 _Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,150}\Z")]
 
@@ -56,17 +58,17 @@ class Manifest(Slip, frozen=True):
     """The version of the paper that the score is by."""
     private: str | None
     """Digest of the paper's private folder, which stays at home; None: there was none."""
-    commit: str
-    reproof: str
+    commit: _Text
+    reproof: _Text
     """The version that packed it."""
-    runtime: dict[str, str]
+    runtime: Annotated[dict[_Text, _Text], msgspec.Meta(max_length=_FEW)]
     """Versions of what runs are computed with, where it was packed."""
     consent: bool
     """Whether the participant lets the work be published with its score."""
-    licence: str | None
+    licence: _Text | None
     outputs: bool
     """Whether the outputs of runs are in it."""
-    notes: list[str]
+    notes: Annotated[list[_Text], msgspec.Meta(max_length=_FEW)]
     """What whoever holds the archive should know, a sentence each."""
     files: Annotated[list[Member], msgspec.Meta(max_length=MOST_FILES)]
     """In the order of their names."""
