@@ -152,13 +152,7 @@ def score(road: Road, *, again: bool = False) -> Score:
     Raises:
         RecordError: The attempt was not rerun, or the paper now asks for runs that were never done.
     """
-    done = read(road.records / "rerun.json", Rerun)
-    handed = road.submission()
-    units = units_of(road, done)
-    records = known_records(units, road.store, done.faults)
-    measurements = measure(road.paper, units, records, road.store)
-    graded = grade(road.paper, measurements, units, records, road.store)
-    result = _score(road, handed, done, graded, units, records)
+    result, measurements = scored(road, read(road.records / "rerun.json", Rerun))
     road.desk.events()  # a ledger that cannot take the event is found before anything is replaced
     before = _keep_former_score(road)
     former: dict[str, Any] = {"before": _told(before)} if before else {}
@@ -166,6 +160,15 @@ def score(road: Road, *, again: bool = False) -> Score:
     write(road.records / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
     write(road.records / "score.json", result)
     return result
+
+
+def scored(road: Road, done: Rerun) -> tuple[Score, list[Measurement]]:
+    """The score that a rerun's kept outputs give, and what was measured; nothing is written."""
+    units = units_of(road, done)
+    records = known_records(units, road.store, done.faults)
+    measurements = measure(road.paper, units, records, road.store)
+    graded = grade(road.paper, measurements, units, records, road.store)
+    return _score(road, road.submission(), done, graded, units, records), measurements
 
 
 def _told(result: Score) -> dict[str, Any]:

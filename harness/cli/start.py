@@ -25,6 +25,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "report": ("attempts", "Show an attempt's score and its reasons."),
     "attempts": ("attempts", "List the attempts."),
     "track": ("attempts", "Mirror an attempt to MLflow from its records."),
+    "pack": ("archive", "Write one file from which others can verify an attempt."),
+    "verify": ("archive", "Rerun and score a packed attempt here, and show where it differs."),
     "doctor": ("machine", "Say what this machine can and cannot guarantee."),
     "demo": ("machine", "Walk the whole road on one paper, in under a minute."),
     "completion": ("completion", "Print the completion script of a shell."),

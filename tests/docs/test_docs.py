@@ -20,6 +20,9 @@ import click
 import pytest
 import yaml
 
+from harness.archive.compare import LeafCheck, Value
+from harness.archive.manifest import Manifest, Member
+from harness.archive.verify import Runs, Totals, Verification
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.ledger import KINDS, Event
 from harness.attempt.participant import Assignment, Outcome
@@ -275,7 +278,7 @@ def test_the_schema_and_its_page_name_the_same_keys() -> None:
 
 RECORDS: tuple[type[Record | Slip], ...] = (
     Attempt, HandedIn, Event, OverTime, Point, Rerun, Look, Plan, RunRecord, Spent, Measurements, Measurement, Score,
-    Worth, ClaimScore, Gate, Spending,
+    Worth, ClaimScore, Gate, Spending, Verification, LeafCheck, Value, Runs, Totals, Manifest, Member,
 )  # fmt: skip
 
 
