@@ -241,7 +241,9 @@ def test_ctrl_c_at_a_prompt_changes_nothing(road: Road, place: Path, name: str, 
     assert road.desk.account().state == state
 
 
-@pytest.mark.parametrize(("name", "answer"), [("withdraw, the question", "n"), ("note, the question", "n"), ("submit", "n")])
+@pytest.mark.parametrize(
+    ("name", "answer"), [("withdraw, the question", "n"), ("note, the question", "n"), ("submit", "n")]
+)
 def test_no_is_an_answer(road: Road, name: str, answer: str) -> None:
     state, words, answered, prompt = PROMPTS[name]
     road.desk.start_clock()
@@ -251,7 +253,7 @@ def test_no_is_an_answer(road: Road, name: str, answer: str) -> None:
     terminal = Terminal(road.workspace, *words)
     for text, said in answered:
         terminal.sees(text).types(said)
-    terminal.sees(prompt).types(answer).child.expect(pexpect.EOF)
+    terminal.sees(prompt).types("n").child.expect(pexpect.EOF)
     terminal.child.close()
     assert terminal.child.exitstatus == (2 if name == "submit" else 1)
     assert kinds(road.desk) == before
