@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "dispute": ("disputes", "Object to a leaf of a score; a maintainer answers."),
     "report": ("attempts", "Show an attempt's score and its reasons."),
     "attempts": ("attempts", "List the attempts."),
+    "leaderboard": ("leaderboard", "Show where participants stand over the papers, as table, page, CSV or JSON."),
     "track": ("attempts", "Mirror an attempt to MLflow from its records."),
     "doctor": ("machine", "Say what this machine can and cannot guarantee."),
     "demo": ("machine", "Walk the whole road on one paper, in under a minute."),
