@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +15,7 @@ import msgspec
 
 from harness.attempt.ledger import FILE as LEDGER
 from harness.errors import RecordError, UsageError
-from harness.record.files import Store, damaged
+from harness.record.files import damaged
 from harness.scoring.standings import Entry
 
 OWN = ("reference", "starter", "mutation")
@@ -25,7 +28,7 @@ _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Amount = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
+class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The fields of a record that a leaderboard needs; the others are skipped, which is most of the time saved."""
 
 
@@ -137,13 +140,13 @@ def read_results(folders: Sequence[Path], *, progress: Progress = silent) -> Kep
         UsageError: A folder is not there, or is no results folder.
     """
     kept = Kept()
-    found = [(Store(folder), name) for folder in folders for name in _attempts(folder)]
-    first: dict[str, Store] = {}
-    for done, (store, name) in enumerate(found, start=1):
-        if first.setdefault(name, store) is not store:
-            kept.left_out.append(LeftOut(attempt=name, problem=f"it lies in {first[name].root} too, and counts once"))
+    found = [(str(folder), name) for folder in folders for name in _attempts(folder)]
+    first: dict[str, str] = {}
+    for done, (results, name) in enumerate(found, start=1):
+        if first.setdefault(name, results) is not results:
+            kept.left_out.append(LeftOut(attempt=name, problem=f"it lies in {first[name]} too, and counts once"))
         else:
-            _take(store, name, kept)
+            _take(results, name, kept)
         if done % _STEP == 0 or done == len(found):
             progress(done, len(found), "attempts read")
     return kept
@@ -151,45 +154,59 @@ def read_results(folders: Sequence[Path], *, progress: Progress = silent) -> Kep
 
 def _attempts(results: Path) -> list[str]:
     if (results / "attempt.json").is_file() or results.name == "attempts":
-        remedy = f"name the folder that holds `attempts`: --results {results.resolve().parents[results.name != 'attempts']}"
+        whole = results.resolve().parents[0 if results.name == "attempts" else 1]
+        remedy = f"name the folder that holds `attempts`: --results {whole}"
         raise UsageError("this is a part of a results folder", where=results, remedy=remedy)
     if not results.is_dir():
         remedy = "name the folder that `reproof attempt` or `reproof start` wrote to: --results FOLDER"
         raise UsageError("there is no results folder here", where=results, remedy=remedy)
-    folder = results / "attempts"
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return sorted(_folders(f"{results}/attempts"))
 
 
-def _take(store: Store, name: str, kept: Kept) -> None:
-    folder = store.attempt(name)
+def _folders(path: str) -> list[str]:
+    # Strings, not Paths, from here on: thousands of attempts take half the time.
+    try:
+        with os.scandir(path) as found:
+            return [item.name for item in found if item.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _take(results: str, name: str, kept: Kept) -> None:
+    folder = f"{results}/attempts/{name}"
     try:
         last = _last_submission(folder)
-        scored = last is not None and (last / "score.json").exists()
-        if last is not None and scored:
-            kept.entries.append(_entry(store, name, last, kept.left_out))
+        found = _entry(results, name, last, kept.left_out) if last else None
+        if found:
+            kept.entries.append(found)
             return
-        begun = _read(folder / "attempt.json", _Begun)
-        if last is None and _withdrawn(folder / LEDGER):
+        begun = _read(f"{folder}/attempt.json", _Begun)
+        if last is None and _withdrawn(f"{folder}/{LEDGER}"):
             kept.entries.append(_given_up(name, begun))
         else:
-            kept.waiting.append(_waiting(name, begun, NOT_HANDED_IN if last is None else NOT_SCORED))
+            kept.waiting.append(_waiting(name, begun, NOT_SCORED if last else NOT_HANDED_IN))
     except (RecordError, OSError) as error:
         kept.left_out.append(LeftOut(attempt=name, problem=_one_line(error)))
 
 
-def _last_submission(folder: Path) -> Path | None:
+def _last_submission(folder: str) -> str | None:
     """The last one counts, scored or not."""
-    submissions = folder / "submissions"
-    names = sorted((path.name for path in submissions.iterdir()), reverse=True) if submissions.is_dir() else []
-    return next((submissions / name for name in names if (submissions / name / "submission.json").exists()), None)
+    for name in sorted(_folders(f"{folder}/submissions"), reverse=True):
+        if os.path.exists(f"{folder}/submissions/{name}/submission.json"):  # noqa: PTH110 -- as above
+            return f"{folder}/submissions/{name}"
+    return None
 
 
-def _entry(store: Store, name: str, submission: Path, problems: list[LeftOut]) -> Entry:
-    score = _read(submission / "score.json", _Score)
+def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) -> Entry | None:
+    """None where it is not scored yet."""
+    try:
+        score = _read(f"{submission}/score.json", _Score)
+    except FileNotFoundError:
+        return None
     if score.attempt != name:
-        raise damaged(submission / "score.json", f"the score of {name}", f"that of {score.attempt}")
-    handed = _part(submission / "submission.json", _Handed, name, problems)
-    over = _part(submission / "over_time.json", _OverTime, name, problems)
+        raise damaged(f"{submission}/score.json", f"the score of {name}", f"that of {score.attempt}")
+    handed = _part(f"{submission}/submission.json", _Handed, name, problems)
+    over = _part(f"{submission}/over_time.json", _OverTime, name, problems)
     return Entry(
         attempt=name,
         paper=score.paper,
@@ -206,7 +223,7 @@ def _entry(store: Store, name: str, submission: Path, problems: list[LeftOut]) -
         declared=handed.declared.get("working", 0.0) if handed else 0.0,
         over_time={point.share: point.score.value for point in over.points if point.score} if over else {},
         at=handed.at.astimezone(UTC).isoformat(timespec="seconds") if handed else None,
-        verified=_verified(store, score),
+        verified=_verified(results, score),
     )
 
 
@@ -226,26 +243,24 @@ def _waiting(name: str, begun: _Begun, why: str) -> Waiting:
     )
 
 
-def _withdrawn(ledger: Path) -> bool:
-    return any(event.kind == "withdrawn" for event in _events(ledger.read_bytes()))
+def _withdrawn(ledger: str) -> bool:
+    return any(event.kind == "withdrawn" for event in _events(_bytes(ledger)))
 
 
 def _events(data: bytes) -> Iterator[_Event]:
     """What `reproof report` checks, the chain, is left to it; a torn last line is no event."""
     for line in data.splitlines():
-        try:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
             yield msgspec.json.decode(line, type=_Event)
-        except msgspec.DecodeError:
-            continue
 
 
-def _verified(store: Store, score: _Score) -> bool:
+def _verified(results: str, score: _Score) -> bool:
     """Whether somebody has rerun this very commit, by this version of the paper, and found the same."""
-    places = (store.attempt(score.attempt) / "verified.json", store.root / "verified" / f"{score.attempt}.json")
+    places = (f"{results}/attempts/{score.attempt}/verified.json", f"{results}/verified/{score.attempt}.json")
     return any(_confirms(path, score) for path in places)
 
 
-def _confirms(path: Path, score: _Score) -> bool:
+def _confirms(path: str, score: _Score) -> bool:
     try:
         found = _read(path, _Verified)
     except (RecordError, OSError):  # not there, or of a kind that confirms nothing
@@ -254,14 +269,26 @@ def _confirms(path: Path, score: _Score) -> bool:
     return found.same and same
 
 
-def _read(path: Path, kind: type[P]) -> P:
+def _read(path: str, kind: type[P]) -> P:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(_bytes(path), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise damaged(path, kind.__name__.strip("_"), str(error)) from None
 
 
-def _part(path: Path, kind: type[P], attempt: str, problems: list[LeftOut]) -> P | None:
+def _bytes(path: str) -> bytes:
+    """A plain file's content: results may come from elsewhere, and nobody waits for a pipe in them."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(f"{path} is no plain file")
+        return os.read(descriptor, facts.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def _part(path: str, kind: type[P], attempt: str, problems: list[LeftOut]) -> P | None:
     """A record without which the score still counts."""
     try:
         return _read(path, kind)

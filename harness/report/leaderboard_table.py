@@ -10,10 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.paper.quantities import show_seconds
 from harness.report.leaderboard import Board, notes, said
 from harness.report.text import inline
-from harness.report.wording import cost, interval, places, verdicts
+from harness.report.wording import bests, costs, interval, places, verdicts
 from harness.scoring.standings import Standing
 
 
@@ -76,5 +75,4 @@ def _on_papers(row: Standing) -> Iterator[str]:
             yield f"{inline(on.paper)} {on.value:.3f}{count} {verdicts(on)}"
     if missing := [inline(on.paper) for on in row.papers if not on.attempts]:
         yield f"missing: {', '.join(missing)}"
-    yield from (f"best of {k}: {value:.3f}" for k, value in row.best_at.items())
-    yield cost(row, show_seconds)
+    yield from (*bests(row.best_at), *costs(row))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
+from harness.paper.quantities import show_seconds
 from harness.scoring.standings import OnPaper, Standing
 
 _SIGNS = {"PASS": "✔", "FAIL": "✘", "UNDECIDED": "?", "WITHDRAWN": "∅"}
@@ -15,11 +16,16 @@ def interval(value: float, low: float | None, high: float | None) -> str:
     >>> interval(0.5, 0.25, 0.75), interval(0.5, None, None)
     ('0.500 [0.250, 0.750]', '0.500')
     """
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f} {limits(low, high)}".rstrip()
+
+
+def limits(low: float | None, high: float | None) -> str:
+    """An interval; nothing where it is not known."""
+    return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
 
 
 def places(row: Standing) -> str:
-    """The places that a row may have: `2-5`; a dash where nobody can say."""
+    """The places that a row may have: `2–5`; a dash where nobody can say."""
     if row.ranks is None:
         return "–"
     first, last = row.ranks
@@ -27,14 +33,18 @@ def places(row: Standing) -> str:
 
 
 def verdicts(on: OnPaper) -> str:
-    """How the attempts on a paper ended: a sign for one, counts for several."""
+    """How the attempts on a paper ended, in short: a word for one, signs for several."""
     if on.attempts == 1:
         return next(iter(on.verdicts))
     return " ".join(f"{count}{_SIGNS.get(verdict, verdict)}" for verdict, count in on.verdicts.items())
 
 
-def cost(row: Standing, show: Callable[[float], str]) -> str:
+def bests(best_at: Mapping[int, float]) -> list[str]:
+    """The expected best of k attempts, for every k."""
+    return [f"best of {k}: {value:.3f}" for k, value in best_at.items()]
+
+
+def costs(row: Standing) -> list[str]:
     """Working and CPU time, as far as they are known."""
     words = {"working": "work", "cpu": "CPU"}
-    known = [f"{show(row.used[item])} {word}" for item, word in words.items() if item in row.used]
-    return ", ".join(known) or "not known"
+    return [f"{show_seconds(row.used[item])} {word}" for item, word in words.items() if item in row.used]

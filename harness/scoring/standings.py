@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import stdtrit
 
 from harness.scoring.compare import best_at_k
-from harness.scoring.finding import FloatArray
+from harness.scoring.student import quantile
+
+if TYPE_CHECKING:
+    from harness.scoring.finding import FloatArray  # it brings scipy with it
 
 FEWEST_PAPERS = 4
 """Fewer say too little of how papers differ: the intervals over papers were simulated from 4 to 20 of them."""
 _TIE = 1e-9
 """Differences below this are rounding."""
-Range = tuple[float, float] | tuple[None, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +195,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float | None, float | None]:
         return (values[0] if values else 0.0), None, None
     mean = sum(values) / n
     spread = (sum((value - mean) ** 2 for value in values) / (n - 1)) ** 0.5
-    half = float(stdtrit(n - 1.0, 0.975)) * spread / n**0.5
+    half = quantile(0.975, n - 1) * spread / n**0.5
     return mean, max(0.0, mean - half), min(1.0, mean + half)
 
 
@@ -247,7 +249,7 @@ def rank_ranges(scores: FloatArray) -> list[tuple[int, int]] | None:
     rows, papers = scores.shape
     if papers < FEWEST_PAPERS:
         return None
-    critical = float(stdtrit(papers - 1.0, 1 - 0.025 / max(1, rows - 1))) / papers**0.5
+    critical = quantile(1 - 0.025 / max(1, rows - 1), papers - 1) / papers**0.5
     ranges = []
     for row in scores:
         gaps = row - scores

@@ -1,13 +1,16 @@
-"""Results folders for leaderboards, written through the real records: as many attempts as a test asks for."""
+"""Results folders for leaderboards, written through the real records: as many attempts as a test or a figure needs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from harness.attempt import ledger
 from harness.attempt.attempt import Attempt, Budget, HandedIn, Terms, Who, condition_of
@@ -140,3 +143,25 @@ def verify(results: Path, name: str, *, same: bool = True, version: str = VERSIO
     path = results / "attempts" / name / "verified.json" if inside else results / "verified" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found))
+
+
+def fill(results: Path, attempts: int, papers: Sequence[str], *, participants: int, seed: int = 0) -> None:
+    """Many attempts, every one a copy of one that was written through the real records, with figures of its own."""
+    rng = np.random.default_rng(seed)
+    origin = add(results, "20260101-000000-model-0000", papers[0], 0.5)
+    names = ("attempt.json", ledger.FILE, "submissions/001/submission.json", "submissions/001/over_time.json")
+    texts = {name: (origin / name).read_bytes() for name in names}
+    score = json.loads((origin / "submissions/001/score.json").read_bytes())
+    shutil.rmtree(origin)
+    for number, value in enumerate(rng.uniform(size=attempts)):
+        by, paper = int(rng.integers(participants)), papers[number % len(papers)]
+        name = f"20260105-{number:06}-{paper}-p{by}-{number % 65536:04x}"
+        condition = ("human", "agent", "human + assistant")[by % 3]
+        who = {"kind": condition.partition(" ")[0], "name": f"p{by}"}
+        worth = {**score["score"], "value": value, "low": max(0.0, value - 0.05), "high": min(1.0, value + 0.05)}
+        own = {"attempt": name, "paper": paper, "participant": who, "condition": condition, "score": worth}
+        folder = results / "attempts" / name / "submissions" / "001"
+        folder.mkdir(parents=True)
+        for file, text in texts.items():
+            (folder.parents[1] / file).write_bytes(text)
+        (folder / "score.json").write_text(json.dumps({**score, **own}, indent=1))
