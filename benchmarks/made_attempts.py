@@ -28,6 +28,7 @@ LEAVES = 30
 
 
 def worth(value: float, *, half: float = 0.05, coverage: float = 1.0) -> Worth:
+    """A score with limits at an equal distance."""
     low, high = max(0.0, value - half), min(1.0, value + half)
     return Worth(value=value, low=low, high=high, coverage=coverage, lower=low, upper=high)
 

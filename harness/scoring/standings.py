@@ -1,4 +1,4 @@
-"""Where participants stand over a suite of papers: each paper's mean, the suite's, and what places can be told apart."""
+"""Where participants stand over a suite of papers: each paper's mean, the suite's, and the places they may have."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -198,7 +199,7 @@ def test_a_screen_reader_finds_its_way(page: Page) -> None:
         assert page.get_by_role(role).count() == 1, role  # type: ignore[arg-type]
     levels = page.locator("h1, h2, h3").evaluate_all("heads => heads.map(head => Number(head.tagName[1]))")
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     assert page.locator("table:not(:has(caption))").count() == 0
     assert page.locator("th:not([scope])").count() == 0
     assert page.locator("svg:not([aria-hidden]):not([role=img])").count() == 0
