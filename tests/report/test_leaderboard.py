@@ -144,6 +144,12 @@ def test_a_damaged_attempt_hides_nobody_and_is_named(tmp_path: Path, damage: Cal
         assert "left out: 2: " in text
 
 
+def test_a_pipe_in_the_place_of_a_record_keeps_nobody_waiting(tmp_path: Path) -> None:
+    _a_pipe(add(tmp_path, "2", "a", 0.9))
+    [left] = read_results([tmp_path]).left_out
+    assert left.problem.endswith("is no plain file")
+
+
 def test_a_score_counts_although_the_rest_of_its_record_is_damaged(tmp_path: Path) -> None:
     folder = add(tmp_path, "1", "a", 0.8)
     (folder / "submissions/001/submission.json").write_text("[]")
@@ -231,6 +237,15 @@ def test_too_few_to_say_is_said(tmp_path: Path) -> None:
     assert all(row["ranks"] is None for row in found["rows"])
     for text in (shown(read(tmp_path), width=200), page_of(read(tmp_path))):
         assert "too few to say who is ahead" in text
+
+
+def test_nobody_is_called_first_whom_another_may_pass(tmp_path: Path) -> None:
+    for number, (one, two) in enumerate([(0.9, 0.6), (0.5, 0.8), (0.8, 0.5), (0.6, 0.8)]):
+        add(tmp_path, f"{number}", PAPERS[number], one)
+        add(tmp_path, f"{number}-x", PAPERS[number], two, by="x", kind="agent")
+    found = facts(read(tmp_path), own=False)
+    assert found["said"] == "too few to say who is first: any of 2 may be, of 2"
+    assert [row["ranks"] for row in found["rows"]] == [[1, 2]] * 2
 
 
 def test_who_is_first_is_said_where_it_can_be(tmp_path: Path) -> None:
