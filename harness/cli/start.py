@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "dispute": ("disputes", "Object to a leaf of a score; a maintainer answers."),
     "report": ("attempts", "Show an attempt's score and its reasons."),
     "attempts": ("attempts", "List the attempts."),
+    "leaderboard": ("leaderboard", "Show where participants stand over the papers, as table, page, CSV or JSON."),
     "track": ("attempts", "Mirror an attempt to MLflow from its records."),
     "pack": ("archive", "Write one file from which others can verify an attempt."),
     "verify": ("archive", "Rerun and score a packed attempt here, and show where it differs."),

@@ -59,8 +59,9 @@ class Echo:
 class Teller:
     """Says what happens on standard error, and shows progress there if it is a terminal."""
 
-    def __init__(self) -> None:
-        """Begin silently."""
+    def __init__(self, unit: str = "runs") -> None:
+        """Begin silently; progress counts `unit`."""
+        self._unit = unit
         self._bar: Any = None
         self._task: Any = None
 
@@ -80,7 +81,7 @@ class Teller:
         click.echo(plain(text), err=True)
 
     def progress(self, done: int, total: int, label: str) -> None:
-        """Runs done of all."""
+        """How much is done of all."""
         if not sys.stderr.isatty():
             return
         if self._bar is None:
@@ -101,7 +102,7 @@ class Teller:
         )
 
         self._bar = Progress(
-            TextColumn("runs"),
+            TextColumn(self._unit),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -111,7 +112,7 @@ class Teller:
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bar.add_task("runs", total=total, label="")
+        self._task = self._bar.add_task(self._unit, total=total, label="")
         self._bar.start()
 
     def _close(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.attempt.budget import DECLARABLE, ITEMS, Account, State
 from harness.attempt.desk import Desk
 from harness.paper.quantities import show_seconds, show_size
-from harness.report.text import inline
+from harness.report.text import inert, inline
 
 if TYPE_CHECKING:  # `status` answers at once, without what scores are made of
     from harness.scoring.score import Spent
@@ -170,12 +170,8 @@ def timesheet_csv(found: Account) -> str:
     text = StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _inert(value) for key, value in row.items()} for row in timesheet(found))
+    writer.writerows({key: inert(value) for key, value in row.items()} for row in timesheet(found))
     return text.getvalue()
-
-
-def _inert(value: str) -> str:
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def timesheet_lines(found: Account) -> Iterator[str]:

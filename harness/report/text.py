@@ -1,4 +1,4 @@
-"""Text for a terminal: what a participant wrote is shown, never obeyed."""
+"""Text for a terminal, and for a spreadsheet: what a participant wrote is shown, never obeyed."""
 
 from __future__ import annotations
 
@@ -18,4 +18,15 @@ def plain(text: str, *, also: str = "") -> str:
     >>> plain("red: \x1b[31m")
     'red: \\x1b[31m'
     """
+    if text.isprintable():  # nearly every text is, and pages have thousands
+        return text
     return "".join(c if c.isprintable() or c in "\n\t" + also else c.encode("unicode_escape").decode() for c in text)
+
+
+def inert(text: str) -> str:
+    """A text that no spreadsheet takes for a formula.
+
+    >>> inert("=cmd()")
+    "'=cmd()"
+    """
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

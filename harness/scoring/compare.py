@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, stdtrit
 
-from harness.scoring.finding import FloatArray
+from harness.scoring.student import quantile
+
+if TYPE_CHECKING:
+    from harness.scoring.finding import FloatArray  # it brings scipy with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ def paired_interval(one: npt.ArrayLike, two: npt.ArrayLike, *, size: float = 0.9
     difference = float(gaps.mean())
     if gaps.size < 2:
         return Comparison(difference=difference, low=None, high=None, papers=1)
-    half = float(stdtrit(gaps.size - 1.0, 0.5 + size / 2.0) * gaps.std(ddof=1) / np.sqrt(gaps.size))
+    half = float(quantile(0.5 + size / 2, gaps.size - 1) * gaps.std(ddof=1) / np.sqrt(gaps.size))
     return Comparison(difference=difference, low=difference - half, high=difference + half, papers=gaps.size)
 
 
@@ -109,10 +112,7 @@ def best_at_k(scores: npt.ArrayLike, k: int) -> float:
         raise ValueError("expected one or more finite scores")
     if k < 1 or (k > 1 and 2 * k > n):
         raise ValueError(f"best@k needs 1 <= k <= attempts / 2, got k={k} of {n} attempts")
-    rank = np.arange(k, n + 1)
-    log_share = _log_choose(rank - 1, k - 1) - _log_choose(np.asarray(n), k)
-    return float(np.exp(log_share) @ ordered[k - 1 :])
-
-
-def _log_choose(n: npt.NDArray[np.int64], k: int) -> FloatArray:
-    return np.asarray(gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0))
+    # The largest weighs k / n, and C(i-2, k-1) / C(i-1, k-1) = (i-k) / (i-1) leads from each to the next smaller one.
+    places = np.arange(n, k, -1)
+    shares = k / n * np.cumprod(np.concatenate([[1.0], (places - k) / (places - 1)]))
+    return float(shares @ ordered[: k - 2 if k > 1 else None : -1])

@@ -140,3 +140,12 @@ def test_the_overhead_is_told_over_the_same_runs_bare() -> None:
     total = rows["added to all papers together / bare"]
     assert total["goal"] == "measured <= 5"
     assert "s over" in total["note"]
+
+
+@pytest.mark.slow
+def test_the_leaderboard_s_time_grows_with_the_attempts() -> None:
+    rows = named(run("leaderboard.py", "--repetitions", "1", "--most", "1000"))
+    assert rows["leaderboard --page, 1000 attempts"]["goal"] == "measured <= 1000"
+    assert rows["leaderboard --json, 100 attempts"]["goal"] is None
+    assert rows["leaderboard --json, 1000 attempts / reproof attempts"]["ratio"] < 1
+    assert rows["leaderboard --json, 100 attempts / python -c pass"]["ratio"] > 1

@@ -53,7 +53,7 @@ from harness.validation.validate import validate
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "results" / "README.md"])
-PLANNED = {"leaderboard"}
+PLANNED: set[str] = set()
 """Verbs that the pages speak of, saying that they do not exist yet."""
 CHEAP = ("reproof papers", "reproof paper show", "reproof paper schema")
 
