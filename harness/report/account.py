@@ -11,14 +11,14 @@ from harness.attempt.desk import Desk
 from harness.paper.quantities import show_seconds, show_size
 from harness.report.text import inline
 
-_SHOW: dict[str, Callable[[float], str]] = {
+SHOW: dict[str, Callable[[float], str]] = {
     "working": show_seconds,
     "wall": show_seconds,
     "cpu": show_seconds,
     "disk": show_size,
     "env_steps": lambda steps: f"{steps:,.0f}",
 }
-_LABELS = {"working": "working time", "wall": "wall time", "cpu": "CPU time", "disk": "disk", "env_steps": "env steps"}
+LABELS = {"working": "working time", "wall": "wall time", "cpu": "CPU time", "disk": "disk", "env_steps": "env steps"}
 _COLUMNS = ("who", "from", "to", "working", "cpu", "env_steps", "trust", "what")
 
 
@@ -57,12 +57,12 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
     yield ""
     yield f"{'clock':13} {_clock(found)}"
     for item in ITEMS:
-        limit, show = found.limit(item), _SHOW[item]
+        limit, show = found.limit(item), SHOW[item]
         own = found.declared(item) if item in DECLARABLE else 0.0
         if limit is None and not found.used(item):
             continue
         left = "not limited" if limit is None else f"of {show(limit)}, {show(found.left(item) or 0.0)} left"
-        yield f"{_LABELS[item]:13} {show(found.used(item))} {left}" + (f" ({show(own)} self-declared)" if own else "")
+        yield f"{LABELS[item]:13} {show(found.used(item))} {left}" + (f" ({show(own)} self-declared)" if own else "")
     yield f"{'deadline':13} {deadline(found):%Y-%m-%d %H:%M} UTC"
     yield ""
     yield from (f"next: {line}" for line in what_next(desk, found))
