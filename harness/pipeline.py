@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from pydantic import Field
+
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.submission import keep_tree
 from harness.attempt.task import reference_files
@@ -21,7 +23,6 @@ from harness.rerun.runtime import circumstances, runtime_summary
 from harness.road import Road, Tell
 from harness.scoring.foresee import look_ahead
 from harness.scoring.score import Graded, Score, Spending, claim_scores, grade, spending, verdict_of, worth
-
 
 PAGE = "page.html"
 """In the submission's folder: what people open in a browser, drawn from the records."""
@@ -50,7 +51,7 @@ class Rerun(Record):
     looks: list[Look]
     faults: dict[str, str]
     """Runs that a fault of ours ended, by key; they have no record of their own, so that they are tried again."""
-    runtime: dict[str, str] = {}
+    runtime: dict[str, str] = Field(default_factory=dict)
     """Versions of what the runs computed with; empty in records of before it was kept."""
 
 

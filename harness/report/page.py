@@ -6,11 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from markupsafe import Markup
-
-from harness.attempt.budget import DECLARABLE, ITEMS
+from harness.attempt.budget import ITEMS
 from harness.attempt.desk import Desk
 from harness.paper.load import Paper
 from harness.paper.rubric import Group
@@ -21,7 +18,7 @@ from harness.report.dossier import Dossier, open_dossier
 from harness.report.html import picture, render
 from harness.report.look import OUTCOME, SIGN, TONE
 from harness.report.pictures import WIDTH, Picture, allowed_words, measured_words, number, picture_of
-from harness.report.trajectories import families
+from harness.report.trajectories import Family, families
 from harness.scoring.finding import Verdict
 from harness.scoring.score import PASS_MARK, ClaimScore
 
@@ -90,13 +87,12 @@ class Plot:
     words: str
 
 
-def write_page(desk: Desk, *, paper: Paper | None = None, also: Path | None = None) -> Path:
+def write_page(desk: Desk, *, paper: Paper | None = None) -> Path:
     """Draw the page of an attempt's latest submission, beside its score.
 
     Args:
         desk: The attempt.
         paper: The paper, where somebody has it already; otherwise it is looked for, and done without.
-        also: A second file to write the same into.
 
     Returns:
         Where it lies.
@@ -105,10 +101,7 @@ def write_page(desk: Desk, *, paper: Paper | None = None, also: Path | None = No
         RecordError: The attempt was not scored, or a record is damaged.
     """
     found = open_dossier(desk, paper=paper)
-    text = draw_page(found)
-    write_text(found.folder / PAGE, text)
-    if also is not None:
-        write_text(also, text)
+    write_text(found.folder / PAGE, draw_page(found))
     return found.folder / PAGE
 
 
@@ -191,13 +184,20 @@ def _plots(found: Dossier) -> Iterator[Plot]:
     from harness.report.plots import plot
 
     for family in gathered:
-        title = f"{family.metric.replace('_', ' ')}: {family.case}"
-        yield Plot(title=title, source=picture(plot(family)), words=family.words)
+        yield Plot(title=_title(family, found.paper), source=picture(plot(family)), words=family.words)
+
+
+def _title(family: Family, paper: Paper | None) -> str:
+    known = paper.spec.metrics.get(family.metric) if paper else None
+    return f"{known.summary if known else family.metric.replace('_', ' ')}: {family.case}"
 
 
 def _uses(found: Dossier) -> Iterator[Use]:
     for item in ITEMS:
-        used, own = found.handed.used.get(item, 0.0), found.handed.declared.get(item, 0.0) if item in DECLARABLE else 0.0
+        used, own = (
+            found.handed.used.get(item, 0.0),
+            found.handed.declared.get(item, 0.0),
+        )
         limit = getattr(found.attempt.budget, item)
         yield Use(
             label=LABELS[item],

@@ -59,9 +59,17 @@ def picture_of(leaf: ClaimScore) -> Picture | None:
         interval=None if ends is None else (place(ends[0]), place(ends[1])),
         open_left=ends is not None and ends[0] < low,
         open_right=ends is not None and ends[1] > high,
-        ends=(number(low), number(high)),
+        ends=_ends(low, high, leaf.target),
         words=f"Measured {measured_words(leaf)}. {allowed_words(leaf).capitalize()}.",
     )
+
+
+def _ends(low: float, high: float, target: float) -> tuple[str, str]:
+    """The scale's ends in numbers; as distances to the target where it is too fine for that."""
+    ends = number(low), number(high)
+    if f"{low:.4g}" != f"{high:.4g}":
+        return ends
+    return f"target − {target - low:.2g}", f"target + {high - target:.2g}"
 
 
 def allowed(leaf: ClaimScore) -> tuple[float, float]:
@@ -117,7 +125,7 @@ def measured_words(leaf: ClaimScore) -> str:
     if leaf.kind == "probe":
         return f"{number(leaf.measured)} times the tolerance"
     said = number(leaf.measured)
-    if leaf.low is not None and leaf.high is not None:
+    if leaf.low is not None and leaf.high is not None and leaf.low != leaf.high:
         said += f" [{number(leaf.low)}, {number(leaf.high)}]"
     if leaf.kind != "ordering":
         return said

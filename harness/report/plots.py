@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.report.trajectories import Family, Line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LOOK = {
+_LOOK: dict[str, dict[str, Any]] = {
     "submission": {"color": "#0072b2", "marker": "o", "linestyle": "-"},
     "reference": {"color": "#b34700", "marker": "s", "linestyle": "--"},
     "paper": {"color": "#1b1f24", "marker": "^", "linestyle": ":"},

@@ -119,6 +119,8 @@ def _published(like: Measurement, paper: Paper | None) -> Line | None:
         of = claim.of
         same = (claim.metric, of.experiment, of.instance) == (like.metric, like.experiment, like.which)
         if same and of.case.items() <= like.parameters.items():
-            x, mean, sd = (np.asarray(v, dtype=np.float64) for v in (claim.target.x, claim.target.mean, claim.target.sd))
+            x, mean, sd = (
+                np.asarray(v, dtype=np.float64) for v in (claim.target.x, claim.target.mean, claim.target.sd)
+            )
             return Line(name="paper", x=x, mean=mean, low=mean - sd, high=mean + sd, slots=claim.target.n)
     return None
