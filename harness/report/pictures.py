@@ -125,7 +125,7 @@ def measured_words(leaf: ClaimScore) -> str:
     if leaf.kind == "probe":
         return f"{number(leaf.measured)} times the tolerance"
     said = number(leaf.measured)
-    if leaf.low is not None and leaf.high is not None and leaf.low != leaf.high:
+    if leaf.low is not None and leaf.high is not None and not number(leaf.low) == number(leaf.high) == said:
         said += f" [{number(leaf.low)}, {number(leaf.high)}]"
     if leaf.kind != "ordering":
         return said

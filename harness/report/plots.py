@@ -26,7 +26,7 @@ def plot(family: Family) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "reproof", "font.size": _FONT, "text.parse_math": False}):
+    with matplotlib.rc_context({"svg.hashsalt": "reproof", "font.size": _FONT}):
         figure = Figure(figsize=(4.4, 2.7), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
@@ -52,9 +52,19 @@ def _draw(axes: Axes, line: Line, *, connected: bool) -> None:
 
 def _dress(axes: Axes, family: Family) -> None:
     if family.logarithmic:
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        _make_logarithmic(axes)
     axes.set_ylabel(family.metric)
     axes.grid(True, linewidth=0.3, alpha=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=_FONT - 1)
+
+
+def _make_logarithmic(axes: Axes) -> None:
+    """Both axes, with plain numbers at the ticks."""
+    from matplotlib.ticker import LogFormatter
+
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(LogFormatter())
+        axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
