@@ -17,6 +17,8 @@ _LOOK: dict[str, dict[str, Any]] = {
 }
 """Told apart by colour, marker and dash alike."""
 _FONT = 8
+_FRAME = {"left": 0.15, "right": 0.98, "bottom": 0.12, "top": 0.96}
+"""Of the axes within the figure; finding out how much room the labels need takes as long as drawing all of it."""
 _MOST_MARKERS = 25
 
 
@@ -26,8 +28,9 @@ def plot(family: Family) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "reproof", "font.size": _FONT}):
-        figure = Figure(figsize=(4.4, 2.7), layout="constrained")
+    with matplotlib.rc_context({"svg.hashsalt": "reproof", "svg.fonttype": "none", "font.size": _FONT}):
+        figure = Figure(figsize=(4.4, 2.7))
+        figure.subplots_adjust(**_FRAME)
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         for line in family.lines:
