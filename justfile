@@ -19,6 +19,10 @@ test *words:
 slow *words:
     pytest -m "slow or browser" {{words}}
 
+# the pages in Chromium (Debian's); REPROOF_SHOTS=FOLDER keeps the screenshots
+browser *words:
+    pytest -m browser {{words}}
+
 # the longest papers' whole validation; CI has no time for it
 validation *words:
     pytest -m validation {{words}}

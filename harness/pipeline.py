@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from harness.attempt.attempt import Attempt, Budget, HandedIn
 from harness.attempt.submission import keep_tree
 from harness.attempt.task import reference_files
@@ -18,10 +20,13 @@ from harness.rerun.engine import LocalEngine, Progress, known_records, silent
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement, measure
 from harness.rerun.plan import Planner, Unit, make_plan
-from harness.rerun.runtime import circumstances
+from harness.rerun.runtime import circumstances, runtime_summary
 from harness.road import Road, Tell
 from harness.scoring.foresee import look_ahead
 from harness.scoring.score import Graded, Score, Spending, Spent, claim_scores, grade, spending, verdict_of, worth
+
+PAGE = "page.html"
+"""In the submission's folder: what people open in a browser, drawn from the records."""
 
 
 class Look(Record):
@@ -47,6 +52,8 @@ class Rerun(Record):
     looks: list[Look]
     faults: dict[str, str]
     """Runs that a fault of ours ended, by key; they have no record of their own, so that they are tried again."""
+    runtime: dict[str, str] = Field(default_factory=dict)
+    """Versions of what the runs computed with; empty in records of before it was kept."""
 
 
 class Measurements(Record):
@@ -101,6 +108,7 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
         isolation=", ".join([isolation.backend, *(f"without {name}" for name in isolation.waivers)]),
         looks=looks,
         faults={key: "; ".join(record.problems) for key, record in records.items() if record.status == "fault"},
+        runtime=runtime_summary(),
     )
     write(road.records / "rerun.json", done)
     road.desk.note("rerun", commit=handed.commit, slots=done.slots, runs=len(records), plan=planner.plan.public_digest)
@@ -157,6 +165,7 @@ def score(road: Road, *, again: bool = False) -> Score:
     before = _keep_former_score(road)
     former: dict[str, Any] = {"before": _told(before)} if before else {}
     road.desk.note("rescored" if again else "scored", **_told(result), **former)
+    (road.records / PAGE).unlink(missing_ok=True)  # no page may show another score than the one that is kept
     write(road.records / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
     write(road.records / "score.json", result)
     return result

@@ -15,7 +15,9 @@ from harness.cli.terminal import as_json, print_json
 
 if TYPE_CHECKING:
     from harness.appeals import Change
-    from harness.road import Road
+    from harness.attempt.desk import Desk
+    from harness.paper.load import Paper
+    from harness.road import Road, Tell
     from harness.scoring.score import Score
 
 
@@ -68,7 +70,7 @@ def going_on(road: Road) -> Iterator[None]:
 
 
 def finish(road: Road) -> Score:
-    """Everything that follows a submission: rerun it, score it, score its history, mirror it."""
+    """Everything that follows a submission: rerun it, score it, score its history, draw its page, mirror it."""
     from harness.overtime import over_time
     from harness.pipeline import rerun, score
     from harness.report.mirror import track
@@ -77,8 +79,25 @@ def finish(road: Road) -> Score:
         rerun(road)
         result = score(road)
         over_time(road)
+        leave_page(road.desk, road.tell, paper=road.paper)
         track(road)
     return result
+
+
+def leave_page(desk: Desk, tell: Tell, *, paper: Paper | None = None) -> Path | None:
+    """Draw an attempt's page; one that cannot be drawn is told, and takes nothing else with it.
+
+    Returns:
+        Where it lies; None where there is none.
+    """
+    from harness.report.page import write_page
+
+    try:
+        return write_page(desk, paper=paper)
+    except Exception as error:  # whatever it is: the score is kept, and what follows it goes on
+        said = f"{type(error).__name__}: {error}"
+        tell(f"the page could not be drawn, the score stands ({said}); again: reproof report {desk.attempt.id}")
+        return None
 
 
 def show(road: Road, result: Score) -> None:
@@ -127,6 +146,8 @@ def rerun(name: str | None, results: Path, commit: str | None, private_path: Pat
             with going_on(road):
                 run_again(road)
             result = score(road)
+            if road.of is None:  # it is the last commit after all
+                leave_page(road.desk, road.tell, paper=road.paper)
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
 
 
@@ -139,6 +160,7 @@ def _scored(name: str | None, results: Path, private_path: Path | None, as_json:
         road = _road(name, results, private_path, teller)
         result = grade(road, again=again)
         over_time(road, rerunning=False)
+        leave_page(road.desk, road.tell, paper=road.paper)
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
 
 
@@ -187,10 +209,16 @@ def rescore(name: str | None, paper: str | None, results: Path, private_path: Pa
 def rescored(paper: str, results: Path, private_path: Path | None) -> list[Change]:
     """Score everybody again whom a changed paper concerns."""
     from harness.appeals import rescored as again
+    from harness.attempt.desk import Desk
     from harness.cli.terminal import Teller
+    from harness.record.files import Store
 
     with Teller() as teller:
-        return again(paper, results, tell=teller.say, private_path=private_path)
+        changes = again(paper, results, tell=teller.say, private_path=private_path)
+        for change in changes:
+            if change.after is not None:
+                leave_page(Desk(folder=Store(results.resolve()).attempt(change.attempt)), teller.say)
+        return changes
 
 
 @click.command()
@@ -199,31 +227,55 @@ def rescored(paper: str, results: Path, private_path: Path | None) -> list[Chang
 @click.option(
     "--svg", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Draw it into this file instead."
 )
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write the page here too.")
 @as_json
-def report(name: str | None, results: Path, svg: Path | None, as_json: bool) -> None:
-    """Show an attempt's score and the reason for every part of it.
+def report(name: str | None, results: Path, svg: Path | None, page: Path | None, as_json: bool) -> None:
+    """Show an attempt's score and the reason for every part of it, and draw its page.
+
+    The page is one HTML file that needs nothing else; it lies beside the score, as page.html.
 
     \b
     Example:
       reproof report 20261122-101500-tree_search-reference-a1b2
+      reproof report 20261122-101500-tree_search-reference-a1b2 --page ~/for-the-lab.html
     """
     from harness.appeals import disputes
     from harness.report.appeals import dispute_lines
     from harness.report.kept import kept_points, kept_score
     from harness.report.table import draw_score, print_score
+    from harness.report.text import plain
 
     desk = desk_of(name, results)
     result, points, open_questions = kept_score(desk), kept_points(desk), disputes(desk)
+    drawn = leave_page(desk, lambda text: click.echo(plain(text), err=True))
+    if page is not None and drawn is not None:
+        _copy(drawn, page)
     if svg is not None:
         draw_score(result, points, svg)
         click.echo(f"drawn: {svg}", err=True)
     if as_json:
-        more = {"over_time": [point.model_dump(mode="json") for point in points]}
+        more: dict[str, Any] = {"page": str(drawn) if drawn else None}
+        more["over_time"] = [point.model_dump(mode="json") for point in points]
         print_json({**result.model_dump(mode="json"), **more, "disputes": [q.model_dump() for q in open_questions]})
     elif svg is None:
         print_score(result, points)
         for line in dispute_lines(open_questions):
             click.echo(line)
+        for path in (drawn, page) if drawn else ():
+            if path is not None:
+                click.echo(f"page: {path}")
+
+
+def _copy(drawn: Path, page: Path) -> None:
+    """The page once more, where somebody wants it."""
+    from harness.errors import UsageError
+    from harness.record.files import write_text
+
+    try:
+        write_text(page, drawn.read_text(encoding="utf-8"))
+    except OSError as error:
+        remedy = f"name a file that you may write; the page lies at {drawn}"
+        raise UsageError("the page cannot be written there", where=page, got=error.strerror, remedy=remedy) from None
 
 
 @click.command()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.completion import offer_attempts
 from harness.cli.desk import attempt_argument, desk_of, private_option, results_option
 from harness.cli.terminal import as_json, print_json
+
+if TYPE_CHECKING:
+    from harness.attempt.desk import Desk
 
 
 class _Dispute(click.Group):
@@ -54,6 +58,7 @@ def raise_(name: str, leaf: str, because: str, results: Path, as_json: bool) -> 
 
     desk = desk_of(name, results)
     made = object_to(road_of(desk), leaf, because, by=desk.account().holder)
+    _draw_anew(desk)
     if as_json:
         print_json(made.model_dump(mode="json"))
         return
@@ -62,6 +67,15 @@ def raise_(name: str, leaf: str, because: str, results: Path, as_json: bool) -> 
     click.echo(
         f"a maintainer answers it with: reproof dispute answer {name} {made.number} --accept|--reject --because ..."
     )
+
+
+def _draw_anew(desk: Desk) -> None:
+    """The page shows disputes and answers, so it follows them."""
+    from harness.cli.attempts import leave_page
+    from harness.cli.terminal import Teller
+
+    with Teller() as teller:
+        leave_page(desk, teller.say)
 
 
 @dispute.command(name="list")
@@ -109,6 +123,7 @@ def answer(
 
     desk = desk_of(name, results)
     made = rule(desk, number, "accepted" if accepted else "rejected", because)
+    _draw_anew(desk)
     paper, kept = desk.attempt.paper, desk.folder.parents[1]
     changes = rescored(paper, kept, private_path) if accepted else []
     if as_json:

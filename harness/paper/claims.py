@@ -277,7 +277,15 @@ def needs_reference(leaf: Claim | Probe) -> bool:
 
 def provenance_of(leaf: Claim | Probe) -> str:
     """The provenance kind of the leaf's target; `reference` where the reference answers."""
-    if needs_reference(leaf):
-        return "reference"
-    provenance = leaf.provenance if isinstance(leaf, OrderingClaim | ThresholdClaim) else leaf.target.provenance  # type: ignore[union-attr]
-    return str(provenance.kind)
+    return "reference" if needs_reference(leaf) else str(_stated(leaf).kind)
+
+
+def place_of(leaf: Claim | Probe) -> str | None:
+    """Where the leaf's target can be found; None where the reference answers."""
+    return None if needs_reference(leaf) else _stated(leaf).where
+
+
+def _stated(leaf: Claim | Probe) -> Provenance:
+    found = leaf.provenance if isinstance(leaf, OrderingClaim | ThresholdClaim) else leaf.target.provenance  # type: ignore[union-attr]
+    assert isinstance(found, Provenance)
+    return found

@@ -14,21 +14,21 @@ from harness.report.text import inert, inline
 if TYPE_CHECKING:  # `status` answers at once, without what scores are made of
     from harness.scoring.score import Spent
 
-_SHOW: dict[str, Callable[[float], str]] = {
+SHOW: dict[str, Callable[[float], str]] = {
     "working": show_seconds,
     "wall": show_seconds,
     "cpu": show_seconds,
     "disk": show_size,
     "env_steps": lambda steps: f"{steps:,.0f}",
 }
-_LABELS = {"working": "working time", "wall": "wall time", "cpu": "CPU time", "disk": "disk", "env_steps": "env steps"}
+LABELS = {"working": "working time", "wall": "wall time", "cpu": "CPU time", "disk": "disk", "env_steps": "env steps"}
 _COLUMNS = ("who", "from", "to", "working", "cpu", "env_steps", "trust", "what")
 
 
 def budget_remarks(budget: Mapping[str, Spent]) -> Iterator[str]:
     """What a reader of a score must know of the budget behind it: what was declared only, and what went beyond."""
     for item, spent in budget.items():
-        show, label = _SHOW[item], _LABELS[item]
+        show, label = SHOW[item], LABELS[item]
         beyond = spent.limit is not None and spent.used > spent.limit
         if beyond or spent.declared:
             limit = f" of {show(spent.limit)}" if spent.limit is not None else ""
@@ -71,12 +71,12 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
     yield ""
     yield f"{'clock':13} {_clock(found)}"
     for item in ITEMS:
-        limit, show = found.limit(item), _SHOW[item]
+        limit, show = found.limit(item), SHOW[item]
         own = found.declared(item) if item in DECLARABLE else 0.0
         if limit is None and not found.used(item):
             continue
         left = "not limited" if limit is None else f"of {show(limit)}, {show(found.left(item) or 0.0)} left"
-        yield f"{_LABELS[item]:13} {show(found.used(item))} {left}" + (f" ({show(own)} self-declared)" if own else "")
+        yield f"{LABELS[item]:13} {show(found.used(item))} {left}" + (f" ({show(own)} self-declared)" if own else "")
     yield f"{'deadline':13} {deadline(found):%Y-%m-%d %H:%M} UTC"
     yield ""
     yield from (f"next: {line}" for line in what_next(desk, found))

@@ -9,6 +9,7 @@ from harness.attempt.desk import Desk
 from harness.errors import RecordError
 from harness.overtime import FILE as OVER_TIME
 from harness.overtime import OverTime, Point
+from harness.pipeline import PAGE
 from harness.pipeline import kept_score as score_in
 from harness.record.files import Store
 from harness.record.store import read
@@ -88,5 +89,7 @@ def _row(store: Store, name: str) -> Row:
 def where_to_look(road: Road) -> list[str]:
     """Where the records lie, and how to open them."""
     lines = ["", f"records: {road.folder}", f"again:   reproof report {road.attempt.id} --results {road.store.root}"]
+    page = road.records / PAGE
+    lines += [f"page:    {page}"] if page.exists() else []
     uri = road.attempt.tracking_uri
     return lines if uri == NO_MIRROR else [*lines, f"MLflow:  {ui_command(road.store, uri)}"]

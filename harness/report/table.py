@@ -15,17 +15,18 @@ from rich.text import Text
 from harness.overtime import Point
 from harness.paper.quantities import show_seconds
 from harness.report.account import budget_remarks
+from harness.report.look import SIGN
 from harness.report.text import inline, plain
 from harness.scoring.finding import Verdict
 from harness.scoring.score import ClaimScore, Score
 
-_LOOK = {
-    Verdict.CERTIFIED: ("✔", "green"),
-    Verdict.CONSISTENT: ("✔", "cyan"),
-    Verdict.INCONCLUSIVE: ("?", "yellow"),
-    Verdict.FAILED: ("✘", "red"),
-    Verdict.MISSING: ("∅", "red"),
-    Verdict.INVALID: ("!", "magenta"),
+_COLOURS = {
+    Verdict.CERTIFIED: "green",
+    Verdict.CONSISTENT: "cyan",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.FAILED: "red",
+    Verdict.MISSING: "red",
+    Verdict.INVALID: "magenta",
 }
 _COLOUR = {"PASS": "bold green", "FAIL": "bold red", "UNDECIDED": "bold yellow"}
 
@@ -71,7 +72,7 @@ def _leaves(score: Score) -> Iterator[RenderableType]:
 
 def _line(leaf: ClaimScore) -> Table:
     """Name, verdict, score and weight of a leaf, in columns that line up across groups."""
-    sign, colour = _LOOK[leaf.verdict]
+    sign, colour = SIGN[leaf.verdict], _COLOURS[leaf.verdict]
     name = Text(leaf.id, style="bold") + Text(" core" if leaf.core else "", style="dim")
     table = Table.grid(padding=(0, 1), expand=True)
     for width, ratio in ((3, None), (None, 1), (12, None), (4, None), (6, None)):

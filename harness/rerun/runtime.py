@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.record.files import canonical
 
-_NAMED = ("numpy", "torch", "gymnasium", "scipy")
+_NAMED = ("reproof", "numpy", "torch", "gymnasium", "mujoco", "scipy")
 
 
 @lru_cache(maxsize=1)

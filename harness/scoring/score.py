@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from harness.paper.claims import provenance_of, selections
+from harness.paper.claims import Claim, OrderingClaim, Probe, ThresholdClaim, place_of, provenance_of, selections
 from harness.paper.load import Paper
 from harness.record.files import Store
 from harness.record.store import Record
@@ -73,6 +73,17 @@ class ClaimScore(Record):
     explanation: str
     settles: str | None
     """What would settle an inconclusive claim."""
+    metric: str | None = None
+    """What is measured; None for a probe."""
+    reads: tuple[str, ...] = ()
+    """The runs it is measured on, in the words of paper.yaml."""
+    where: str | None = None
+    """The place its target comes from; None where the reference answers."""
+    side: Literal["above", "below"] | None = None
+    """Which side of its target a threshold claims."""
+    higher: float | None = None
+    """Of an ordering: the mean of the side claimed to be higher."""
+    lower: float | None = None
 
 
 class Spending(Record):
@@ -282,7 +293,19 @@ def _claim_score(leaf: Judged) -> ClaimScore:
         provenance=provenance_of(claim),
         explanation=explain(leaf),
         settles=settles(leaf),
+        metric=None if isinstance(claim, Probe) else claim.metric,
+        reads=tuple(map(str, selections(claim))),
+        where=place_of(claim),
+        side=_side(claim),
+        higher=finding.higher if finding and isinstance(claim, OrderingClaim) else None,
+        lower=finding.lower if finding and isinstance(claim, OrderingClaim) else None,
     )
+
+
+def _side(claim: Claim | Probe) -> Literal["above", "below"] | None:
+    if not isinstance(claim, ThresholdClaim):
+        return None
+    return "above" if claim.above is not None else "below"
 
 
 def _seeds(evidence: Evidence) -> int:

@@ -46,6 +46,14 @@ def test_startup_compares_with_a_bare_interpreter_and_has_two_goals() -> None:
 
 
 @pytest.mark.slow
+def test_the_page_is_made_warm_and_as_a_whole_command_and_weighed() -> None:
+    rows = named(run("page.py", "--repetitions", "1"))
+    assert rows["reproof report / import mlflow"]["ratio"] > 0
+    assert rows["the same with two curves"]["measured"] > rows["the page, warm"]["measured"] > 0
+    assert 0.01 < rows["size of the page, warm"]["measured"] < 2
+
+
+@pytest.mark.slow
 def test_an_absent_peer_is_reported_with_the_reason() -> None:
     words = ("--inspect-ai-python", sys.executable, "--harbor-python", sys.executable)
     content = run("startup.py", "--repetitions", "1", *words)

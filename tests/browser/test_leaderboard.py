@@ -30,7 +30,7 @@ LEVELS = {
     ("solver-" + "x" * 80, "agent", "agent"): 0.2,
     ("</table><script>alert(2)</script>", "agent", "agent"): 0.05,
 }
-SCREENSHOTS = "REPROOF_SCREENSHOTS"
+SCREENSHOTS = "REPROOF_SHOTS"
 """Environment variable: the folder that pictures of the page are kept in."""
 
 
