@@ -9,9 +9,9 @@ from harness.attempt.desk import Desk
 from harness.errors import RecordError
 from harness.overtime import FILE as OVER_TIME
 from harness.overtime import OverTime, Point
+from harness.record.entry import NO_MIRROR, ui_command
 from harness.record.files import Store
 from harness.record.store import read
-from harness.record.tracking import NO_MIRROR, ui_command
 from harness.road import Road
 from harness.scoring.score import Score
 
