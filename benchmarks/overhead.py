@@ -56,8 +56,8 @@ def main() -> int:
 def _pair(name: str, *, first: bool) -> Pair:
     """Time a paper in the harness and bare; which comes first changes from round to round."""
     with tempfile.TemporaryDirectory() as folder:
-        road = _handed_in(name, Path(folder, "timed"))
-        planned = _handed_in(name, Path(folder, "planned"))
+        road = handed_in(name, Path(folder, "timed"))
+        planned = handed_in(name, Path(folder, "planned"))
         inside = elapsed(lambda: (rerun(road, slots="first"), score(road))) if first else None
         # the bare commands need the files and the outputs of needed runs: another attempt's rerun lays them out
         rerun(planned, slots="first")
@@ -67,7 +67,8 @@ def _pair(name: str, *, first: bool) -> Pair:
     return Pair(paper=name, inside=inside, bare=bare, runs=len(units))
 
 
-def _handed_in(name: str, results: Path) -> Road:
+def handed_in(name: str, results: Path) -> Road:
+    """A paper's reference, handed in and not rerun yet."""
     [settings] = compose([f"paper={name}", "participant=reference", f"results={results}", "tracking=none"])
     road = hand_out(settings, tell=quiet)
     hand_in(road, work(road, {}))

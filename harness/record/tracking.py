@@ -29,6 +29,7 @@ from harness.record.entry import (
 )
 from harness.record.files import Store, private_folder
 from harness.record.rows import milliseconds, rows_of
+from harness.record.views import experiment_tags
 
 _AT_ONCE = 8  # calls on a server, which spends most of each waiting
 _LONGEST_NAME, _LONGEST_TAG = 250, 5000
@@ -118,9 +119,12 @@ class Mirror:
         found = self._client.get_experiment_by_name(name)
         if found is None:
             location = (self._artifacts / paper).as_uri() if self._artifacts else None
-            return self._client.get_experiment(self._client.create_experiment(name, artifact_location=location))
+            found = self._client.get_experiment(self._client.create_experiment(name, artifact_location=location))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
+        for key, value in experiment_tags(found.experiment_id, paper).items():
+            if key not in found.tags:  # what somebody has changed stays as they want it
+                self._client.set_experiment_tag(found.experiment_id, key, value)
         return found
 
     def _kept(self, experiment: str, attempt: str) -> dict[str, _Kept]:
@@ -238,7 +242,8 @@ def _client(uri: str) -> Any:
     if uri.startswith("sqlite:///"):
         _wait_for(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
     elif is_database(uri):
-        create_sqlalchemy_engine(uri).connect().close()  # MLflow itself would try for minutes
+        # MLflow itself would try for minutes
+        create_sqlalchemy_engine(uri).connect().close()  # type: ignore[no-untyped-call]
     client = MlflowClient(tracking_uri=uri)
     client.search_experiments(max_results=1)
     return client

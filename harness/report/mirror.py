@@ -18,6 +18,7 @@ from harness.record.entry import KEY_TAG, KIND_TAG, NO_MIRROR, NOTE_TAG, Dataset
 from harness.record.store import read
 from harness.record.tracking import Mirror, Mirrored
 from harness.report.note import attempt_note, run_note
+from harness.report.series import series
 from harness.report.text import inline
 from harness.rerun.engine import known_records
 from harness.rerun.execute import RunRecord
@@ -213,9 +214,14 @@ def _child(road: Road, unit: Unit, record: RunRecord, measured: list[Measurement
         | {"experiment": unit.experiment, "slot": str(unit.slot), "seed": str(unit.seed)}
         | {"replicate": str(unit.replicate)},
         tags=_tags(score) | own | note,
-        metrics=tuple(_metrics(record, measured)),
+        metrics=(*_metrics(record, measured), *_series(road, unit, record)),
         datasets=(_dataset(road, unit),),
     )
+
+
+def _series(road: Road, unit: Unit, record: RunRecord) -> Iterator[tuple[str, float, int]]:
+    if record.usable:
+        yield from series(road.store.run(unit.key) / "outputs", road.paper.spec.experiments[unit.experiment])
 
 
 def _metrics(record: RunRecord, measured: list[Measurement]) -> Iterator[tuple[str, float, int]]:

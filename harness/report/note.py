@@ -35,12 +35,10 @@ def attempt_note(score: Score, *, page: str | None) -> str:
 
 def _attempt(score: Score, page: str | None) -> Iterator[str]:
     worth = score.score
-    yield f"**{score.verdict}** · score **{worth.value:.3f}** [{worth.low:.3f}, {worth.high:.3f}] · "
-    yield f"coverage {worth.coverage:.0%}"
+    interval = f"**{worth.value:.3f}** [{worth.low:.3f}, {worth.high:.3f}]"
+    yield f"**{score.verdict}** · score {interval} · coverage {worth.coverage:.0%}"
     yield ""
-    yield f"{code(score.participant['name'])} ({score.participant['kind']}, {score.condition}), submission "
-    yield f"{score.submission}, commit {code(score.commit[:12])}, paper version {code(score.paper_version[:12])}"
-    yield ""
+    yield from (f"- {line}" for line in _about(score))
     yield from (f"- {code(reason)}" for reason in score.reasons[:_REASONS])
     lost = [leaf for leaf in score.claims if leaf.core and leaf.verdict in (Verdict.FAILED, Verdict.MISSING)]
     if lost:
@@ -49,6 +47,11 @@ def _attempt(score: Score, page: str | None) -> Iterator[str]:
     where = f"{code(page)}, {code('score.json')}" if page else code("score.json")
     yield ""
     yield f"Every leaf with its reason: {where} under Artifacts, or {code('reproof report ' + score.attempt)}"
+
+
+def _about(score: Score) -> Iterator[str]:
+    yield f"{code(score.participant['name'])} ({score.participant['kind']}, {score.condition})"
+    yield f"submission {score.submission}, commit {code(score.commit[:12])}, paper {code(score.paper_version[:12])}"
 
 
 def _figures(leaf: ClaimScore) -> str:

@@ -11,19 +11,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from harness.errors import HarnessFault, UsageError, masked
 from harness.record.away import settings_of_mlflow
 from harness.record.entry import default_uri, is_database
 from harness.record.files import Store
+from harness.record.views import ATTEMPTS
 
 HOST, PORT = "127.0.0.1", 5000
 _TRIES = 100
 _GRACE = 10.0
 """Seconds a server has to end by itself."""
-ATTEMPTS = "tags.`reproof.kind` = 'attempt' and tags.`reproof.stale` = 'no'"
-"""The query that leaves the attempts, and hides their runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ class Interface:
         """How to find what one looks for."""
         if self.command:
             yield f"command: MLFLOW_BACKEND_STORE_URI={shlex.quote(masked(self.uri))} {shlex.join(self.command)}"
-        yield f"attempts alone: in an experiment, search for  {ATTEMPTS}"
+        yield f"an experiment's description links its views; to see its attempts alone, search for  {ATTEMPTS}"
 
 
 def interface(store: Store, *, uri: str | None, port: int | None) -> Interface:
@@ -82,11 +80,6 @@ def _free(port: int | None) -> int:
         return candidate
     remedy = "leave --port out, and a free one is chosen" if port else "say --port with a free one"
     raise UsageError("the port is taken", where=f"{HOST}:{port or PORT}", remedy=remedy)
-
-
-def query_link(url: str, experiment: str, query: str) -> str:
-    """The address of an experiment's runs, filtered."""
-    return f"{url}/#/experiments/{experiment}/runs?searchFilter={quote(query)}"
 
 
 def serve(found: Interface) -> None:
