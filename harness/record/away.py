@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 from harness.errors import MirrorFault, ReproofError
 
@@ -46,6 +48,13 @@ def faults(uri: str) -> Iterator[None]:
             got=f"{type(error).__name__}: {said.splitlines()[0][:300]}",
             remedy=f"{_remedy(said)}the records are whole; once it answers, `reproof track ATTEMPT` mirrors them",
         ) from error
+
+
+def wait_for(database: Path) -> None:
+    """Wait until nobody else writes into a SQLite database, if it exists."""
+    if database.exists():
+        with closing(sqlite3.connect(database, timeout=LOCKED_FOR)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
 
 
 def _remedy(said: str) -> str:

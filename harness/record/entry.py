@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ STALE_TAG = "reproof.stale"
 CONTENT_TAG = "reproof.content"
 """Digest of an entry: what carries the same is not written again."""
 NOTE_TAG, PARENT_TAG = "mlflow.note.content", "mlflow.parentRunId"
+_LONGEST_NAME, _LONGEST = 250, 5000
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of stores that are a database, reached without a server."""
 
@@ -60,6 +61,16 @@ class Entry:
         plain = {item.name: str(getattr(self, item.name)) for item in fields(self) if item.name != "artifacts"}
         files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.artifacts]
         return hashlib.sha256(canonical([plain, files])).hexdigest()[:16]
+
+    def tagged(self, more: Mapping[str, str]) -> Entry:
+        """The entry with all its tags, every text as short as MLflow wants it."""
+        tags = {**self.tags, **more, CONTENT_TAG: self.content}
+        return replace(
+            self,
+            name=self.name[:_LONGEST_NAME],
+            params={key: value[:_LONGEST] for key, value in self.params.items()},
+            tags={key: value[:_LONGEST] for key, value in tags.items()},
+        )
 
 
 def default_uri(store: Store) -> str:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from harness.record.away import LOCKED_FOR, faults, settings_of_mlflow
+from harness.record.away import LOCKED_FOR, faults, settings_of_mlflow, wait_for
 from harness.record.entry import (
     ATTEMPT_TAG,
     CONTENT_TAG,
@@ -23,6 +21,7 @@ from harness.record.entry import (
     KIND_TAG,
     PARENT_TAG,
     STALE_TAG,
+    Dataset,
     Entry,
     default_uri,
     is_database,
@@ -32,7 +31,6 @@ from harness.record.rows import milliseconds, rows_of
 from harness.record.views import experiment_tags
 
 _AT_ONCE = 8  # calls on a server, which spends most of each waiting
-_LONGEST_NAME, _LONGEST_TAG = 250, 5000
 Progress = Callable[[int, int, str], None]
 
 
@@ -106,12 +104,14 @@ class Mirror:
             run = self._parent(experiment.experiment_id, attempt, parent)
             tags = {PARENT_TAG: run, ATTEMPT_TAG: attempt, STALE_TAG: "no"}
             fresh = self._settle(children, kept, tags)
-            self._add(experiment, [_tagged(child, tags) for child in fresh], progress)
+            # here first: runs that are sent at once would each try to create the datasets that they share
+            _use(self._client, run, [dataset for child in children for dataset in child.datasets])
+            self._add(experiment, [child.tagged(tags) for child in fresh], progress)
             wanted = {child.tags[KEY_TAG] for child in children}
             stale = [old for key, old in kept.items() if key not in wanted]
             for old in stale:
                 self._set(old, {STALE_TAG: "yes", PARENT_TAG: run})
-            self._fill(run, _tagged(parent, {ATTEMPT_TAG: attempt, STALE_TAG: "no"}))
+            self._fill(run, parent.tagged({ATTEMPT_TAG: attempt, STALE_TAG: "no"}))
         return Mirrored(run=run, runs=len(children), added=len(fresh), stale=len(stale))
 
     def _experiment(self, paper: str) -> Any:
@@ -149,8 +149,11 @@ class Mirror:
 
     def _parent(self, experiment: str, attempt: str, entry: Entry) -> str:
         query = f"tags.`{ATTEMPT_TAG}` = '{attempt}' and tags.`{KIND_TAG}` = 'attempt'"
-        for found in self._search(experiment, query):
-            return str(found.info.run_id)
+        found = [str(run.info.run_id) for run in self._search(experiment, query)]
+        for run in found[1:]:  # restored with a deleted experiment, or made twice by a call that was repeated
+            self._client.delete_run(run)
+        if found:
+            return found[0]
         tags = {ATTEMPT_TAG: attempt, KIND_TAG: "attempt"}
         run = self._client.create_run(
             experiment, start_time=milliseconds(entry.started), run_name=entry.name, tags=tags
@@ -240,20 +243,13 @@ def _client(uri: str) -> Any:
         from mlflow import MlflowClient
         from mlflow.store.db.utils import create_sqlalchemy_engine
     if uri.startswith("sqlite:///"):
-        _wait_for(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
+        wait_for(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
     elif is_database(uri):
         # MLflow itself would try for minutes
         create_sqlalchemy_engine(uri).connect().close()  # type: ignore[no-untyped-call]
     client = MlflowClient(tracking_uri=uri)
     client.search_experiments(max_results=1)
     return client
-
-
-def _wait_for(database: Path) -> None:
-    """Wait until nobody else writes into a SQLite database."""
-    if database.exists():
-        with closing(sqlite3.connect(database, timeout=LOCKED_FOR)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
 
 
 def _insert(client: Any, experiment: Any, entries: list[Entry]) -> bool:
@@ -283,17 +279,24 @@ def _fits(table: Any, rows: list[dict[str, Any]]) -> bool:
 
 
 def _log(client: Any, run: str, entry: Entry, *, at: int) -> None:
-    from mlflow.entities import Dataset as Data
-    from mlflow.entities import DatasetInput, InputTag, Metric, Param
+    from mlflow.entities import Metric, Param
 
     metrics = [Metric(name, value, at, step) for name, value, step in entry.metrics]
     client.log_batch(run, metrics=metrics, params=[Param(key, value) for key, value in entry.params.items()])
+    _use(client, run, entry.datasets)
+
+
+def _use(client: Any, run: str, datasets: Iterable[Dataset]) -> None:
+    """That a run was done on some instances."""
+    from mlflow.entities import Dataset as Data
+    from mlflow.entities import DatasetInput, InputTag
+
     used = [
         DatasetInput(
             Data(name=one.name, digest=one.digest, source_type="reproof", source=one.source),
             [InputTag("mlflow.data.context", one.context)],
         )
-        for one in dict.fromkeys(entry.datasets)
+        for one in dict.fromkeys(datasets)
     ]
     if used:
         client.log_inputs(run, datasets=used)
@@ -307,14 +310,3 @@ def _tag(client: Any, run: str, tags: Mapping[str, str]) -> None:
 
 def _end(client: Any, run: str, entry: Entry) -> None:
     client.set_terminated(run, status=entry.status, end_time=milliseconds(entry.ended))
-
-
-def _tagged(entry: Entry, more: Mapping[str, str]) -> Entry:
-    """The entry with all its tags, every text as short as MLflow wants it."""
-    tags = {**entry.tags, **more, CONTENT_TAG: entry.content}
-    return replace(
-        entry,
-        name=entry.name[:_LONGEST_NAME],
-        params={key: value[:_LONGEST_TAG] for key, value in entry.params.items()},
-        tags={key: value[:_LONGEST_TAG] for key, value in tags.items()},
-    )

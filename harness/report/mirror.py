@@ -76,7 +76,7 @@ def entries(road: Road) -> tuple[Entry, list[Entry]]:
     records = known_records(units, road.store, done.faults)
     measured = _by_run(read(road.records / "measurements.json", Measurements).measurements)
     children = [_child(road, unit, records[unit.key], measured[unit.author, unit.key], score) for unit in units]
-    return _parent(road, score, units, children), children
+    return _parent(road, score, children), children
 
 
 def _once(units: list[Unit]) -> list[Unit]:
@@ -91,9 +91,9 @@ def _by_run(measured: Sequence[Measurement]) -> Mapping[tuple[str, str], list[Me
     return found
 
 
-def _parent(road: Road, score: Score, units: list[Unit], children: list[Entry]) -> Entry:
+def _parent(road: Road, score: Score, children: list[Entry]) -> Entry:
     attempt, page = road.attempt, road.records / PAGE
-    who = {"paper": attempt.paper, "participant": inline(attempt.participant.name), "budget": _budget(road)}
+    who = {"paper": attempt.paper, "participant": inline(attempt.participant.name)}
     own = {
         KIND_TAG: "attempt",
         "reproof.verdict": score.verdict,
@@ -113,16 +113,11 @@ def _parent(road: Road, score: Score, units: list[Unit], children: list[Entry]) 
         params=who | _granted(road),
         tags=_tags(score) | own,
         metrics=(*_totals(score), *_over_time(road)),
-        datasets=tuple(dict.fromkeys(_dataset(road, unit) for unit in units)),
         artifacts=tuple(
             path for name in (PAGE, "score.json", "measurements.json") if (path := road.records / name).exists()
         ),
         texts={"runs.json": _table(children)},
     )
-
-
-def _budget(road: Road) -> str:
-    return f"{road.attempt.budget.working / 3600:g} h"
 
 
 def _granted(road: Road) -> dict[str, str]:
