@@ -92,13 +92,15 @@ def serve(found: Interface) -> None:
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": found.uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     # its own group, so that an interrupt meets us alone and its workers end with it
     child = subprocess.Popen(found.command, env=environment, start_new_session=True)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ends = (signal.SIGTERM, signal.SIGHUP)  # as Ctrl-C does
+    before = [signal.signal(kind, signal.default_int_handler) for kind in ends]
     try:
         code = child.wait()
     except KeyboardInterrupt:
         return
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, handler in zip(ends, before, strict=True):
+            signal.signal(kind, handler)
         _end(child)
     raise HarnessFault("MLflow's UI ended by itself", where=found.url, got=f"exit code {code}")
 
