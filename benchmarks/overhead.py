@@ -67,8 +67,8 @@ def main() -> int:
 
 def _cost(name: str) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
-        road = _handed_in(name, Path(folder, "runs"))
-        other = _handed_in(name, Path(folder, "drawn"))
+        road = handed_in(name, Path(folder, "runs"))
+        other = handed_in(name, Path(folder, "drawn"))
         drawn = elapsed(lambda: planner_of(other, circumstances("")))
         began = time.thread_time()
         done = rerun(road, slots="first")  # also lays out the files, and the outputs of runs that others need
@@ -97,7 +97,8 @@ def _pair(bench: Bench, number: int, unit: Unit) -> tuple[float, float]:
     return elapsed(lambda: bench.inside(again)), elapsed(lambda: bench.bare(unit))
 
 
-def _handed_in(name: str, results: Path) -> Road:
+def handed_in(name: str, results: Path) -> Road:
+    """A paper's reference, handed in and not rerun yet."""
     [settings] = compose([f"paper={name}", "participant=reference", f"results={results}", "tracking=none"])
     road = hand_out(settings, tell=quiet)
     hand_in(road, work(road, {}))

@@ -9,11 +9,26 @@ ReproofError                     1
 │   └── OutputError              5   outputs of a run that are not what was declared
 ├── RecordError                  6   a record that is damaged or belongs to something else
 └── HarnessFault                70   our own fault: never a participant's zero
+    └── MirrorFault             75   a mirror that is late: all else is done, and mirroring can be repeated
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+_SECRETS = (re.compile(r"(://[^/\s:@]*:)\S+(?=@)"), re.compile(r"([?&](?:ssl)?password=)[^&\s]+"))
+
+
+def masked(text: str) -> str:
+    """A text with the password of every URI in it hidden.
+
+    >>> masked("postgresql://ada:secret@host/runs is away")
+    'postgresql://ada:***@host/runs is away'
+    """
+    for secret in _SECRETS:
+        text = secret.sub(r"\1***", text)
+    return text
 
 
 class ReproofError(Exception):
@@ -30,11 +45,11 @@ class ReproofError(Exception):
         got: object = None,
         remedy: str | None = None,
     ) -> None:
-        """Keep the parts apart, so that `--json` can print them by name."""
-        self.message = message
-        self.where = None if where is None else str(where)
-        self.expected = None if expected is None else str(expected)
-        self.got = None if got is None else str(got)
+        """Keep the parts apart, so that `--json` can print them by name; no password of a URI gets into them."""
+        self.message = masked(message)
+        self.where = None if where is None else masked(str(where))
+        self.expected = None if expected is None else masked(str(expected))
+        self.got = None if got is None else masked(str(got))
         self.remedy = remedy
         super().__init__(self._text())
 
@@ -101,6 +116,12 @@ class HarnessFault(ReproofError):
     """A fault of the harness or of its machine; it never scores."""
 
     exit_code = 70
+
+
+class MirrorFault(HarnessFault):
+    """MLflow's store is away, slow or locked: the records are whole, and `reproof track` mirrors them later."""
+
+    exit_code = 75
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: object = None) -> UsageError:

@@ -32,7 +32,7 @@ from harness.attempt.submission import (
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
 from harness.config import BudgetSettings, ParticipantSettings, Settings
-from harness.errors import RecordError, ReproofError, SubmissionError, UsageError, unknown
+from harness.errors import RecordError, ReproofError, SubmissionError, UsageError, masked, unknown
 from harness.paper.load import Paper, open_paper
 from harness.record.files import Store, land, private_folder, write_slip
 from harness.rerun.engine import Progress, silent
@@ -47,9 +47,10 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     """Brief to workspace: begin an attempt at the paper's start commit.
 
     Raises:
-        UsageError: An unknown paper or budget, or a workspace that is not a new folder.
+        UsageError: An unknown paper or budget, a workspace that is not a new folder, or a password that would be kept.
         PaperError: A paper that does not hold together.
     """
+    _ensure_no_password(settings.tracking.uri)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
     store, now = Store(settings.results.resolve()), _now()
@@ -88,6 +89,18 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     write_slip(folder / "attempt.json", attempt)
     tell(f"handed out: {paper.spec.title} at {start[:12]} in {workspace}")
     return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
+
+
+def _ensure_no_password(uri: str | None) -> None:
+    """See that no record will hold a password.
+
+    Raises:
+        UsageError: The tracking URI holds one.
+    """
+    if uri is not None and masked(uri) != uri:
+        remedy = "leave it out: a server takes MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD from the "
+        remedy += "environment, PostgreSQL PGPASSWORD or a line in ~/.pgpass"
+        raise UsageError("this tracking URI holds a password, which records would keep", where=uri, remedy=remedy)
 
 
 def begun_by(settings: Settings) -> None:

@@ -13,9 +13,13 @@ from harness.cli.completion import offer_overrides
 from harness.cli.desk import attempt_argument, desk_of, private_option, results_option
 from harness.cli.terminal import as_json, print_json
 
+PATIENCE = 120.0
+"""Seconds that the mirror of one attempt may take before its participant is no longer kept waiting."""
+
 if TYPE_CHECKING:
     from harness.appeals import Change
     from harness.attempt.desk import Desk
+    from harness.errors import MirrorFault
     from harness.paper.load import Paper
     from harness.road import Road, Tell
     from harness.scoring.score import Score
@@ -44,7 +48,7 @@ def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
     from harness.config import compose
     from harness.handing import ensure_no_person, hand_in, hand_out, work
 
-    scores = []
+    scores, late = [], None
     for settings in compose(overrides):
         ensure_no_person(settings)
         with Teller() as teller:
@@ -52,11 +56,14 @@ def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
             with going_on(road):
                 hand_in(road, work(road, settings.participant.options))
             scores.append(finish(road))
+            late = mirrored(road) or late
         if not as_json:
             show(road, scores[-1])
     if as_json:
         found = [score.model_dump(mode="json") for score in scores]
         print_json(found[0] if len(found) == 1 else found)
+    if late is not None:
+        raise late
 
 
 @contextmanager
@@ -70,17 +77,15 @@ def going_on(road: Road) -> Iterator[None]:
 
 
 def finish(road: Road) -> Score:
-    """Everything that follows a submission: rerun it, score it, score its history, draw its page, mirror it."""
+    """Everything that follows a submission: rerun it, score it, score its history, draw its page."""
     from harness.overtime import over_time
     from harness.pipeline import rerun, score
-    from harness.report.mirror import track
 
     with going_on(road):
         rerun(road)
         result = score(road)
         over_time(road)
         leave_page(road.desk, road.tell, paper=road.paper)
-        track(road)
     return result
 
 
@@ -98,6 +103,23 @@ def leave_page(desk: Desk, tell: Tell, *, paper: Paper | None = None) -> Path | 
         said = f"{type(error).__name__}: {error}"
         tell(f"the page could not be drawn, the score stands ({said}); again: reproof report {desk.attempt.id}")
         return None
+
+
+def mirrored(road: Road) -> MirrorFault | None:
+    """Mirror a score; a store that fails is returned, to be raised once the score is shown, which it cannot spoil."""
+    from harness.errors import MirrorFault
+    from harness.report.mirror import track
+
+    again = f"reproof track {road.attempt.id} --results {road.store.root}"
+    try:
+        track(road, patience=PATIENCE)
+    except MirrorFault as fault:
+        road.tell(f"the score is whole, its mirror in MLflow is late; later: {again}")
+        return fault
+    except KeyboardInterrupt:
+        road.tell(f"interrupted; the score is whole, and mirrored by: {again}")
+        raise
+    return None
 
 
 def show(road: Road, result: Score) -> None:
@@ -141,14 +163,17 @@ def rerun(name: str | None, results: Path, commit: str | None, private_path: Pat
         ensure_submission(road)
         if commit is None:
             result = finish(road)
+            late = mirrored(road)
         else:
             road = commit_road(road, commit)
             with going_on(road):
                 run_again(road)
-            result = score(road)
+            result, late = score(road), None
             if road.of is None:  # it is the last commit after all
                 leave_page(road.desk, road.tell, paper=road.paper)
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
+    if late is not None:
+        raise late
 
 
 def _scored(name: str | None, results: Path, private_path: Path | None, as_json: bool, *, again: bool) -> None:
@@ -299,25 +324,3 @@ def attempts(results: Path, as_json: bool) -> None:
     for row in [] if as_json else rows:
         value = "" if row["score"] is None else f"{row['score']:.3f}"
         click.echo(f"{row['attempt']:60} {row['condition']:17} {row['verdict'] or 'not scored':10} {value}")
-
-
-@click.command()
-@attempt_argument
-@click.option("--uri", default=None, help="MLflow tracking URI; by default SQLite inside the results folder.")
-@results_option
-@as_json
-def track(name: str, uri: str | None, results: Path, as_json: bool) -> None:
-    """Mirror an attempt to MLflow from its records; what is there already is not written twice.
-
-    \b
-    Example:
-      reproof track 20261122-101500-tree_search-reference-a1b2 --uri http://127.0.0.1:5000
-    """
-    from harness.cli.terminal import Teller
-    from harness.report.mirror import track as mirror
-
-    with Teller() as teller:
-        road = _road(name, results, None, teller)
-        runs = mirror(road, uri=uri)
-    if as_json:
-        print_json({"attempt": road.attempt.id, "runs": runs})

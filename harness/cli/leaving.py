@@ -30,7 +30,7 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
     Example:
       reproof submit
     """
-    from harness.cli.attempts import finish, show
+    from harness.cli.attempts import finish, mirrored, show
     from harness.cli.terminal import Teller
 
     desk = desk_of(name, results)
@@ -38,12 +38,15 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
     with Teller() as teller:
         road = _hand_in(desk, teller, private_path)
         score = finish(road) if road.paper.private.is_dir() else None
+        late = mirrored(road) if score is not None else None
     if score is None:
         _not_scored(road, as_json)
     elif as_json:
         print_json(score.model_dump(mode="json"))
     else:
         show(road, score)
+    if late is not None:
+        raise late
 
 
 def _ready_to_submit(desk: Desk, *, ask: bool) -> None:

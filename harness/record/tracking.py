@@ -2,188 +2,311 @@
 
 from __future__ import annotations
 
-import os
+import math
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from filelock import FileLock
 
-from harness.errors import HarnessFault
+from harness.record.away import LOCKED_FOR, faults, settings_of_mlflow, wait_for
+from harness.record.entry import (
+    ATTEMPT_TAG,
+    CONTENT_TAG,
+    KEY_TAG,
+    KIND_TAG,
+    PARENT_TAG,
+    STALE_TAG,
+    Dataset,
+    Entry,
+    default_uri,
+    is_database,
+)
 from harness.record.files import Store, private_folder
+from harness.record.rows import milliseconds, rows_of
+from harness.record.views import experiment_tags
 
-NO_MIRROR = "none"
-ATTEMPT_TAG, KEY_TAG, KIND_TAG = "reproof.attempt", "reproof.run_key", "reproof.kind"
-_MOST_METRICS, _MOST_TAGS = 1000, 100  # of one log_batch
-_LONGEST_TAG = 5000
-T = TypeVar("T")
+_AT_ONCE = 8  # calls on a server, which spends most of each waiting
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One run as MLflow keeps it."""
+class Mirrored:
+    """What became of an attempt in MLflow."""
 
-    name: str
+    run: str
+    """MLflow's id of the attempt's run."""
+    runs: int
+    """Child runs that its score rests on."""
+    added: int
+    """Of these, new ones; and old ones that said something else, made anew."""
+    stale: int
+    """Child runs that its score does not rest on any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A child run that MLflow has."""
+
+    id: str
     status: str
-    """`FINISHED` or `FAILED`."""
-    started: datetime
-    ended: datetime
-    params: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    metrics: tuple[tuple[str, float, int], ...] = ()
-    """Name, value, step."""
-    artifacts: tuple[Path, ...] = ()
-    """Files or folders, copied under their own names."""
+    tags: Mapping[str, str]
 
-
-def default_uri(store: Store) -> str:
-    """The SQLite store inside the results folder."""
-    return f"sqlite:///{(store.root / 'mlflow' / 'mlflow.db').resolve()}"
-
-
-def ui_command(store: Store, uri: str | None) -> str:
-    """What a person types to see the runs."""
-    return f"mlflow ui --backend-store-uri {uri or default_uri(store)}"
+    def says(self, entry: Entry) -> bool:
+        """Whether it is whole, and says what the entry says."""
+        return (self.status, self.tags.get(CONTENT_TAG)) == (entry.status, entry.content)
 
 
 class Mirror:
     """Writes attempts to an MLflow store; what is there already is not written twice."""
 
-    def __init__(self, store: Store, *, uri: str | None, prefix: str) -> None:
+    def __init__(self, store: Store, *, uri: str | None, prefix: str, patience: float = math.inf) -> None:
         """Open the store, creating it first where it is ours.
 
         Args:
             store: The records; a lock in it keeps two processes from creating a fresh database together.
             uri: MLflow's tracking URI; None for SQLite inside the results folder.
             prefix: Put before the paper's id in the experiment's name.
+            patience: Seconds that mirroring an attempt may take on a slow server.
 
         Raises:
-            HarnessFault: The store cannot be reached.
+            MirrorFault: The store cannot be reached.
         """
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from mlflow import MlflowClient
-
+        settings_of_mlflow()
+        self._uri = uri or default_uri(store)
         # A server keeps artifacts where it was told to; beside a bare database they would land in the current folder.
-        self._artifacts = None if uri and uri.startswith("http") else (store.root / "mlflow" / "artifacts").resolve()
+        self._artifacts = (store.root / "mlflow" / "artifacts").resolve() if is_database(self._uri) else None
         if self._artifacts:
             private_folder(self._artifacts)
-        self._store, self._prefix = store, prefix
+        self._store, self._prefix, self._patience = store, prefix, patience
         # Four processes that together create a fresh database break each other's migrations.
-        self._first = FileLock(store.lock("mlflow"))
-        with _faults(uri), self._first:
-            self._client = MlflowClient(tracking_uri=uri or default_uri(store))
-            self._client.search_experiments(max_results=1)
+        self._first = FileLock(store.lock("mlflow"), timeout=3 * LOCKED_FOR)
+        with faults(self._uri), self._first:
+            self._client = _client(self._uri)
 
-    def attempt(self, paper: str, attempt: str, parent: Entry, children: Iterable[Entry]) -> str:
-        """Mirror an attempt: update its parent run, and add the child runs that are not there.
-
-        Returns:
-            The parent's MLflow run id.
+    def attempt(
+        self, paper: str, attempt: str, parent: Entry, children: Sequence[Entry], progress: Progress | None = None
+    ) -> Mirrored:
+        """Mirror an attempt: update its run, add the child runs that are not there, mark those that are left over.
 
         Raises:
-            HarnessFault: The store failed; the records are whole, and mirroring can be repeated.
+            MirrorFault: The store failed; the records are whole, and mirroring can be repeated.
         """
-        with _faults(self._client.tracking_uri), FileLock(self._store.lock(f"mlflow-{attempt}")):
+        lock = FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR)
+        with faults(self._uri), lock:
             with self._first:
                 experiment = self._experiment(paper)
-            parent_id = self._parent(experiment, attempt, parent)
-            present = self._present(experiment, parent_id)
-            for child in children:
-                run_id, status = present.get(child.tags.get(KEY_TAG, ""), (None, None))
-                if run_id is None:
-                    self._create(experiment, child, {"mlflow.parentRunId": parent_id, ATTEMPT_TAG: attempt})
-                elif status != child.status:
-                    self._fill(run_id, child, {})
-        return parent_id
+            kept = self._kept(experiment.experiment_id, attempt)
+            run = self._parent(experiment.experiment_id, attempt, parent)
+            tags = {PARENT_TAG: run, ATTEMPT_TAG: attempt, STALE_TAG: "no"}
+            fresh = self._settle(children, kept, tags)
+            # here first: runs that are sent at once would each try to create the datasets that they share
+            _use(self._client, run, [dataset for child in children for dataset in child.datasets])
+            self._add(experiment, [child.tagged(tags) for child in fresh], progress)
+            wanted = {child.tags[KEY_TAG] for child in children}
+            stale = [old for key, old in kept.items() if key not in wanted]
+            for old in stale:
+                self._set(old, {STALE_TAG: "yes", PARENT_TAG: run})
+            self._fill(run, parent.tagged({ATTEMPT_TAG: attempt, STALE_TAG: "no"}))
+        return Mirrored(run=run, runs=len(children), added=len(fresh), stale=len(stale))
 
-    def _experiment(self, paper: str) -> str:
+    def _experiment(self, paper: str) -> Any:
         name = f"{self._prefix}{paper}"
         found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = (self._artifacts / paper).as_uri() if self._artifacts else None
-        return str(self._client.create_experiment(name, artifact_location=location))
+        if found is None:
+            location = (self._artifacts / paper).as_uri() if self._artifacts else None
+            found = self._client.get_experiment(self._client.create_experiment(name, artifact_location=location))
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        for key, value in experiment_tags(found.experiment_id, paper).items():
+            if key not in found.tags:  # what somebody has changed stays as they want it
+                self._client.set_experiment_tag(found.experiment_id, key, value)
+        return found
 
-    def _parent(self, experiment: str, attempt: str, entry: Entry) -> str:
-        found = self._client.search_runs(
-            [experiment], f"tags.`{ATTEMPT_TAG}` = '{attempt}' and tags.`{KIND_TAG}` = 'attempt'", max_results=1
-        )
-        if not found:
-            return self._create(experiment, entry, {ATTEMPT_TAG: attempt, KIND_TAG: "attempt"})
-        run_id = str(found[0].info.run_id)
-        self._fill(run_id, entry, {})
-        return run_id
+    def _kept(self, experiment: str, attempt: str) -> dict[str, _Kept]:
+        """The child runs that are there, by the run's key; of two, as a call that was repeated leaves, one goes."""
+        found: dict[str, _Kept] = {}
+        for run in self._search(experiment, f"tags.`{ATTEMPT_TAG}` = '{attempt}' and tags.`{KIND_TAG}` = 'run'"):
+            kept = _Kept(id=run.info.run_id, status=run.info.status, tags=run.data.tags)
+            if (key := kept.tags.get(KEY_TAG, "")) in found:
+                self._client.delete_run(kept.id)
+            else:
+                found[key] = kept
+        return found
 
-    def _present(self, experiment: str, parent_id: str) -> dict[str, tuple[str, str]]:
-        """The child runs that are there: MLflow's id and status by the run's key."""
-        found: dict[str, tuple[str, str]] = {}
+    def _search(self, experiment: str, query: str) -> Iterator[Any]:
         token = None
         while True:
-            page = self._client.search_runs(
-                [experiment], f"tags.`mlflow.parentRunId` = '{parent_id}'", max_results=1000, page_token=token
-            )
-            found |= {run.data.tags.get(KEY_TAG, ""): (run.info.run_id, run.info.status) for run in page}
+            page = self._client.search_runs([experiment], query, max_results=1000, page_token=token)
+            yield from page
             token = page.token
             if not token:
-                return found
+                return
 
-    def _create(self, experiment: str, entry: Entry, tags: dict[str, str]) -> str:
+    def _parent(self, experiment: str, attempt: str, entry: Entry) -> str:
+        query = f"tags.`{ATTEMPT_TAG}` = '{attempt}' and tags.`{KIND_TAG}` = 'attempt'"
+        found = [str(run.info.run_id) for run in self._search(experiment, query)]
+        for run in found[1:]:  # restored with a deleted experiment, or made twice by a call that was repeated
+            self._client.delete_run(run)
+        if found:
+            return found[0]
+        tags = {ATTEMPT_TAG: attempt, KIND_TAG: "attempt"}
         run = self._client.create_run(
-            experiment,
-            start_time=_milliseconds(entry.started),
-            run_name=entry.name,
-            tags=_short({**entry.tags, **tags}),
+            experiment, start_time=milliseconds(entry.started), run_name=entry.name, tags=tags
         )
-        self._fill(run.info.run_id, entry, {})
         return str(run.info.run_id)
 
-    def _fill(self, run_id: str, entry: Entry, tags: dict[str, str]) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+    def _settle(self, children: Sequence[Entry], kept: Mapping[str, _Kept], tags: Mapping[str, str]) -> list[Entry]:
+        """Leave what is as it should be, delete what says something else; the children that are to be written."""
+        fresh = []
+        for child in children:
+            old = kept.get(child.tags[KEY_TAG])
+            if old is not None and old.says(child):
+                self._set(old, tags)
+                continue
+            if old is not None:
+                self._client.delete_run(old.id)  # its parameters and metrics could not be changed
+            fresh.append(child)
+        return fresh
 
-        now = _milliseconds(entry.ended)
-        params = [Param(key, value[:_LONGEST_TAG]) for key, value in entry.params.items()]
-        labels = [RunTag(key, value) for key, value in _short({**entry.tags, **tags}).items()]
-        self._client.log_batch(run_id, params=params[:_MOST_TAGS], tags=labels[:_MOST_TAGS])
-        for batch in _batches((Metric(name, value, now, step) for name, value, step in entry.metrics), _MOST_METRICS):
-            self._client.log_batch(run_id, metrics=batch)
+    def _set(self, old: _Kept, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            if old.tags.get(key) != value:
+                self._client.set_tag(old.id, key, value)
+
+    def _add(self, experiment: Any, entries: list[Entry], progress: Progress | None) -> None:
+        if not entries:
+            return
+        if not is_database(self._uri) or not _insert(self._client, experiment, entries):
+            self._send(str(experiment.experiment_id), entries, progress)
+
+    def _send(self, experiment: str, entries: list[Entry], progress: Progress | None) -> None:
+        """Write runs by MLflow's own calls, several at once, within our patience."""
+        until = time.monotonic() + self._patience
+
+        def send(entry: Entry) -> None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{len(entries)} runs were not written within {self._patience:.0f} s")
+            run = self._client.create_run(
+                experiment, start_time=milliseconds(entry.started), run_name=entry.name, tags=dict(entry.tags)
+            ).info.run_id
+            _log(self._client, run, entry, at=milliseconds(entry.ended))
+            _end(self._client, run, entry)  # a run that is still said to be running is not whole
+
+        pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="mirror")
+        try:
+            for number, _ in enumerate(pool.map(send, entries), start=1):
+                if progress is not None:
+                    progress(number, len(entries), "mirrored to MLflow")
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _fill(self, run: str, entry: Entry) -> None:
+        """Bring the attempt's own run up to date; it keeps its id, which people have noted."""
+        there = self._client.get_run(run)
+        if (there.info.status, there.data.tags.get(CONTENT_TAG)) == (entry.status, entry.tags[CONTENT_TAG]):
+            return
+        if there.info.run_name != entry.name:
+            self._client.update_run(run, name=entry.name)
         for path in entry.artifacts:
-            log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
-            log(run_id, str(path), *([path.name] if path.is_dir() else []))
-        self._client.set_terminated(run_id, status=entry.status, end_time=now)
+            self._client.log_artifact(run, str(path))
+        for name, text in entry.texts.items():
+            self._client.log_text(run, text, name)
+        params = {key: value for key, value in entry.params.items() if key not in there.data.params}
+        changed = replace(entry, params=params, metrics=tuple(self._changed(run, there, entry)))
+        _log(self._client, run, changed, at=int(time.time() * 1000))  # of two points of a step, the later one is shown
+        _tag(self._client, run, entry.tags)
+        _end(self._client, run, entry)
+
+    def _changed(self, run: str, there: Any, entry: Entry) -> Iterator[tuple[str, float, int]]:
+        """The points that are not what MLflow shows; where it shows one that is no more, a gap."""
+        shown = {
+            (name, point.step): point.value
+            for name in there.data.metrics
+            for point in sorted(self._client.get_metric_history(run, name), key=lambda point: point.timestamp)
+        }
+        wanted = {(name, step): value for name, value, step in entry.metrics}
+        for (name, step), value in {**dict.fromkeys(shown, math.nan), **wanted}.items():
+            old = shown.get((name, step))
+            if old is None or not (old == value or (math.isnan(old) and math.isnan(value))):
+                yield name, value, step
 
 
-def _batches(items: Iterable[T], count: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, count)):
-        yield batch
+def _client(uri: str) -> Any:
+    """MLflow's client, its store known to answer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow import MlflowClient
+        from mlflow.store.db.utils import create_sqlalchemy_engine
+    if uri.startswith("sqlite:///"):
+        wait_for(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
+    elif is_database(uri):
+        # MLflow itself would try for minutes
+        create_sqlalchemy_engine(uri).connect().close()  # type: ignore[no-untyped-call]
+    client = MlflowClient(tracking_uri=uri)
+    client.search_experiments(max_results=1)
+    return client
 
 
-def _short(tags: Mapping[str, str]) -> dict[str, str]:
-    return {key: value[:_LONGEST_TAG] for key, value in tags.items()}
+def _insert(client: Any, experiment: Any, entries: list[Entry]) -> bool:
+    """Write runs into a database in one transaction: all of them, or, where MLflow's tables have changed, none.
+
+    MLflow's own calls take twenty times as long there (benchmarks/mirror.py): each is a transaction or several.
+    """
+    from mlflow.store.db.base_sql_model import Base
+
+    tables, number = Base.metadata.tables, int(experiment.experiment_id)
+    with client._tracking_client.store.ManagedSessionMaker(read_only=False) as session:
+        datasets = tables["datasets"]
+        there = session.execute(datasets.select().where(datasets.c.experiment_id == number)).mappings()
+        known = {(row["name"], row["digest"]): row["dataset_uuid"] for row in there}
+        rows = rows_of(entries, experiment=number, artifacts=experiment.artifact_location, known=known)
+        if not all(_fits(tables[name], found) for name, found in rows.items()):
+            return False
+        for name, found in rows.items():
+            session.execute(tables[name].insert(), found)
+    return True
 
 
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
+def _fits(table: Any, rows: list[dict[str, Any]]) -> bool:
+    """Whether a table has the columns of our rows, and asks for no others."""
+    asked = {c.name for c in table.columns if not (c.nullable or c.default or c.server_default or c.computed)}
+    return asked <= rows[0].keys() <= set(table.columns.keys())
 
 
-@contextmanager
-def _faults(uri: str | None) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, HarnessFault):
-            raise
-        raise HarnessFault(
-            "the MLflow store failed",
-            where=uri,
-            got=f"{type(error).__name__}: {str(error).splitlines()[0][:300]}",
-            remedy="the records are whole; when the store answers again, `reproof track ATTEMPT` mirrors them",
-        ) from error
+def _log(client: Any, run: str, entry: Entry, *, at: int) -> None:
+    from mlflow.entities import Metric, Param
+
+    metrics = [Metric(name, value, at, step) for name, value, step in entry.metrics]
+    client.log_batch(run, metrics=metrics, params=[Param(key, value) for key, value in entry.params.items()])
+    _use(client, run, entry.datasets)
+
+
+def _use(client: Any, run: str, datasets: Iterable[Dataset]) -> None:
+    """That a run was done on some instances."""
+    from mlflow.entities import Dataset as Data
+    from mlflow.entities import DatasetInput, InputTag
+
+    used = [
+        DatasetInput(
+            Data(name=one.name, digest=one.digest, source_type="reproof", source=one.source),
+            [InputTag("mlflow.data.context", one.context)],
+        )
+        for one in dict.fromkeys(datasets)
+    ]
+    if used:
+        client.log_inputs(run, datasets=used)
+
+
+def _tag(client: Any, run: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
+def _end(client: Any, run: str, entry: Entry) -> None:
+    client.set_terminated(run, status=entry.status, end_time=milliseconds(entry.ended))

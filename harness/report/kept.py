@@ -11,9 +11,9 @@ from harness.overtime import FILE as OVER_TIME
 from harness.overtime import OverTime, Point
 from harness.pipeline import PAGE
 from harness.pipeline import kept_score as score_in
+from harness.record.entry import NO_MIRROR, ui_command
 from harness.record.files import Store
 from harness.record.store import read
-from harness.record.tracking import NO_MIRROR, ui_command
 from harness.road import Road
 from harness.scoring.score import Score
 

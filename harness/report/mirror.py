@@ -1,54 +1,82 @@
-"""An attempt as MLflow shows it: what becomes a parameter, a tag, a metric or an artifact."""
+"""An attempt as MLflow shows it: what becomes a parameter, a tag, a metric, a dataset, a note or an artifact."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
 
-from harness.attempt.attempt import Attempt
+from harness.errors import RecordError
+from harness.overtime import FILE as OVER_TIME
+from harness.overtime import OverTime, Point
 from harness.pipeline import Measurements, Rerun, units_of
-from harness.record.files import Store
+from harness.record.entry import KEY_TAG, KIND_TAG, NO_MIRROR, NOTE_TAG, Dataset, Entry
 from harness.record.store import read
-from harness.record.tracking import KEY_TAG, KIND_TAG, NO_MIRROR, Entry, Mirror
+from harness.record.tracking import Mirror, Mirrored
+from harness.report.note import attempt_note, run_note
+from harness.report.series import series
+from harness.report.text import inline
 from harness.rerun.engine import known_records
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Unit
 from harness.rerun.runtime import runtime_summary
 from harness.road import Road
+from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
 
+PAGE = "page.html"
+"""The attempt's page, beside its score."""
+_SHORT = 12  # digits of a hash that people compare
 
-def track(road: Road, *, uri: str | None = None) -> int:
+
+def track(road: Road, *, uri: str | None = None, patience: float = math.inf) -> Mirrored | None:
     """Mirror a scored attempt; what is there already is not written twice.
+
+    Nothing is mirrored before the score: until then the plan is private, and afterwards nothing is run on it any more.
 
     Args:
         road: The attempt.
         uri: MLflow's tracking URI, in place of the one that the attempt was begun with.
+        patience: Seconds that it may take on a slow server.
 
     Returns:
-        How many runs the mirror holds of it.
+        What the mirror holds of it; None if none is wanted.
 
     Raises:
-        RecordError: The attempt was not scored.
-        HarnessFault: The store failed; the records are whole.
+        RecordError: The attempt was not scored, or by another version of the paper.
+        MirrorFault: The store failed; the records are whole.
     """
     uri = uri or road.attempt.tracking_uri
     if uri == NO_MIRROR:
-        return 0
+        return None
+    parent, children = entries(road)
+    mirror = Mirror(road.store, uri=uri, prefix=road.attempt.tracking_prefix, patience=patience)
+    done = mirror.attempt(road.paper.id, road.attempt.id, parent, children, road.progress)
+    road.tell(f"mirrored to MLflow: {done.runs} runs, {done.added} of them new")
+    return done
+
+
+def entries(road: Road) -> tuple[Entry, list[Entry]]:
+    """The attempt's run, and a child for each run that its score rests on.
+
+    Raises:
+        RecordError: The attempt was not scored, or by another version of the paper.
+    """
     score = read(road.records / "score.json", Score)
-    measured = read(road.records / "measurements.json", Measurements).measurements
+    if score.paper_version != road.paper.version:
+        remedy = f"reproof rescore {road.attempt.id}"
+        raise RecordError("it was scored by another version of the paper", where=road.attempt.id, remedy=remedy)
     done = read(road.records / "rerun.json", Rerun)
     units = _once(units_of(road, done))
     records = known_records(units, road.store, done.faults)
-    children = (_child(road.store, unit, records[unit.key], measured, score) for unit in units)
-    mirror = Mirror(road.store, uri=uri, prefix=road.attempt.tracking_prefix)
-    mirror.attempt(road.paper.id, road.attempt.id, _parent(road, score), children)
-    road.tell(f"mirrored to MLflow: {len(units)} runs")
-    return len(units)
+    measured = _by_run(read(road.records / "measurements.json", Measurements).measurements)
+    children = [_child(road, unit, records[unit.key], measured[unit.author, unit.key], score) for unit in units]
+    return _parent(road, score, children), children
 
 
 def _once(units: list[Unit]) -> list[Unit]:
@@ -56,38 +84,76 @@ def _once(units: list[Unit]) -> list[Unit]:
     return list({unit.key: unit for unit in reversed(units)}.values())
 
 
-def _parent(road: Road, score: Score) -> Entry:
-    attempt = road.attempt
-    worth = score.score
-    metrics = {"score": worth.value, "score_low": worth.low, "score_high": worth.high, "coverage": worth.coverage}
-    metrics |= {f"leaf/{leaf.id}": leaf.score for leaf in score.claims}
-    metrics |= {f"measured/{leaf.id}": leaf.measured for leaf in score.claims if leaf.measured is not None}
-    metrics |= {f"used/{name}_cpu_s": spent.cpu for name, spent in score.usage.items()}
+def _by_run(measured: Sequence[Measurement]) -> Mapping[tuple[str, str], list[Measurement]]:
+    found: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
+    for item in measured:
+        found[item.author, item.run].append(item)
+    return found
+
+
+def _parent(road: Road, score: Score, children: list[Entry]) -> Entry:
+    attempt, page = road.attempt, road.records / PAGE
+    who = {"paper": attempt.paper, "participant": inline(attempt.participant.name)}
+    own = {
+        KIND_TAG: "attempt",
+        "reproof.verdict": score.verdict,
+        "reproof.trust": _trust(score),
+        "reproof.core_lost": ",".join(_lost(score)) or "none",
+        "reproof.gates": ",".join(gate.name for gate in score.integrity if gate.fired) or "none",
+        "reproof.isolation": score.isolation,
+        "reproof.slots": str(score.slots),
+        "reproof.runtime": " ".join(f"{name}={version}" for name, version in runtime_summary().items()),
+        NOTE_TAG: attempt_note(score, page=page.name if page.exists() else None),
+    }
     return Entry(
-        name=f"{attempt.participant.name} {attempt.started:%Y-%m-%d %H:%M}",
+        name=f"{inline(attempt.participant.name)} {attempt.started:%Y-%m-%d %H:%M}",
         status="FINISHED",
         started=attempt.started,
         ended=road.submission().at,
-        params={"paper": attempt.paper, "participant": attempt.participant.name}
-        | {
-            f"budget_{key}": f"{value:g}"
-            for key, value in msgspec.structs.asdict(attempt.budget).items()
-            if value is not None
-        },
-        tags=_tags(score)
-        | {
-            "reproof.trust": _trust(score),
-            "reproof.verdict": score.verdict,
-            "reproof.isolation": score.isolation,
-            "reproof.slots": str(score.slots),
-        },
-        metrics=tuple((name, value, 0) for name, value in metrics.items()),
-        artifacts=(road.records / "score.json", road.records / "measurements.json"),
+        params=who | _granted(road),
+        tags=_tags(score) | own,
+        metrics=(*_totals(score), *_over_time(road)),
+        artifacts=tuple(
+            path for name in (PAGE, "score.json", "measurements.json") if (path := road.records / name).exists()
+        ),
+        texts={"runs.json": _table(children)},
     )
 
 
-def _granted(attempt: Attempt) -> dict[str, float | None]:
-    return msgspec.structs.asdict(attempt.budget)
+def _granted(road: Road) -> dict[str, str]:
+    budget = msgspec.structs.asdict(road.attempt.budget)
+    return {f"budget_{item}": f"{value:g}" for item, value in budget.items() if value is not None}
+
+
+def _totals(score: Score) -> Iterator[tuple[str, float, int]]:
+    worth = score.score
+    yield "score", worth.value, 0
+    yield "score_low", worth.low, 0
+    yield "score_high", worth.high, 0
+    yield "coverage", worth.coverage, 0
+    for leaf in score.claims:
+        yield f"leaf/{leaf.id}", leaf.score, 0
+        if leaf.measured is not None:
+            yield f"measured/{leaf.id}", leaf.measured, 0
+    for name, spent in score.usage.items():
+        yield f"used/{name}_cpu_s", spent.cpu, 0
+
+
+def _over_time(road: Road) -> Iterator[tuple[str, float, int]]:
+    """The score at each quarter of the working budget; the steps are per cent of it, the same for everybody."""
+    path = road.records / OVER_TIME
+    points: list[Point] = read(path, OverTime).points if path.exists() else []
+    for point in points:
+        if point.score is not None:
+            step = round(100 * point.share)
+            yield "over_time/score", point.score.value, step
+            yield "over_time/score_low", point.score.low, step
+            yield "over_time/score_high", point.score.high, step
+
+
+def _lost(score: Score) -> list[str]:
+    """The core leaves without which nothing passes, and that this attempt lost."""
+    return [leaf.id for leaf in score.claims if leaf.core and leaf.verdict in (Verdict.FAILED, Verdict.MISSING)]
 
 
 def _trust(score: Score) -> str:
@@ -99,21 +165,41 @@ def _trust(score: Score) -> str:
 
 
 def _tags(score: Score) -> dict[str, str]:
-    runtime = " ".join(f"{name}={version}" for name, version in runtime_summary().items())
+    """What an attempt and all its runs carry."""
     return {
+        "reproof.paper": score.paper,
+        "reproof.paper_version": score.paper_version[:_SHORT],
+        "reproof.participant": inline(score.participant["name"]),
         "reproof.participant_kind": score.participant["kind"],
-        "reproof.participant": score.participant["name"],
         "reproof.condition": score.condition,
+        "reproof.submission": str(score.submission),
         "reproof.commit": score.commit,
-        "reproof.paper_version": score.paper_version,
-        "reproof.runtime": runtime,
+        "mlflow.user": inline(score.participant["name"])[:200],
+        "mlflow.source.name": "reproof",
+        "mlflow.source.git.commit": score.commit,
     }
 
 
-def _child(store: Store, unit: Unit, record: RunRecord, measured: list[Measurement], score: Score) -> Entry:
-    own = [item for item in measured if item.run == unit.key and item.author == unit.author]
-    folder = store.run(unit.key)
-    kept = tuple(path for path in (folder / "log.txt", folder / "run.json", folder / "outputs") if path.exists())
+def _dataset(road: Road, unit: Unit) -> Dataset:
+    one = unit.instance
+    source = json.dumps({"paper": road.paper.id, "experiment": one.experiment, "instance": one.label})
+    name = f"{road.paper.id}/{one.experiment}/{one.label}"
+    return Dataset(name=name, digest=one.digest[:16], context=one.which, source=source)
+
+
+def _child(road: Road, unit: Unit, record: RunRecord, measured: list[Measurement], score: Score) -> Entry:
+    own = {
+        KIND_TAG: "run",
+        KEY_TAG: unit.key,
+        "reproof.author": unit.author,
+        "reproof.experiment": unit.experiment,
+        "reproof.status": record.status,
+        "reproof.instance": unit.instance.which,
+        "reproof.instance_digest": unit.instance.digest[:16],
+        "reproof.trust": ",".join(sorted({item.trust for item in measured})) or "none",
+        "reproof.record": str(road.store.run(unit.key).relative_to(road.store.root)),
+    }
+    note = {} if record.usable else {NOTE_TAG: run_note(record)}
     return Entry(
         name=unit.label if unit.author == "submission" else f"reference: {unit.label}",
         status="FINISHED" if record.usable else "FAILED",
@@ -122,25 +208,15 @@ def _child(store: Store, unit: Unit, record: RunRecord, measured: list[Measureme
         params={key: str(value) for key, value in unit.parameters.items()}
         | {"experiment": unit.experiment, "slot": str(unit.slot), "seed": str(unit.seed)}
         | {"replicate": str(unit.replicate)},
-        tags=_tags(score)
-        | {
-            KEY_TAG: unit.key,
-            KIND_TAG: "run",
-            "reproof.author": unit.author,
-            "reproof.status": record.status,
-            "reproof.instance": unit.instance.which,
-            "reproof.instance_digest": unit.instance.digest[:16],
-            "reproof.trust": ",".join(sorted({item.trust for item in own})),
-        },
-        metrics=tuple(_metrics(record, own)),
-        artifacts=kept,
+        tags=_tags(score) | own | note,
+        metrics=(*_metrics(record, measured), *_series(road, unit, record)),
+        datasets=(_dataset(road, unit),),
     )
 
 
-def _steps(points: list[list[float]]) -> Iterator[tuple[int, float]]:
-    """A curve over MLflow's whole steps: its x where that is one throughout, else the number of the point."""
-    whole = all(abs(x) < 2**53 and x == int(x) for x, _ in points)
-    yield from ((int(x) if whole else number, y) for number, (x, y) in enumerate(points))
+def _series(road: Road, unit: Unit, record: RunRecord) -> Iterator[tuple[str, float, int]]:
+    if record.usable:
+        yield from series(road.store.run(unit.key) / "outputs", road.paper.spec.experiments[unit.experiment])
 
 
 def _metrics(record: RunRecord, measured: list[Measurement]) -> Iterator[tuple[str, float, int]]:
@@ -149,6 +225,27 @@ def _metrics(record: RunRecord, measured: list[Measurement]) -> Iterator[tuple[s
     yield "used/memory_mib", record.spent.memory / 2**20, 0
     for item in measured:
         if isinstance(item.value, list):
-            yield from ((item.metric, y, step) for step, y in _steps(item.value))
+            yield from _curve(item.metric, item.value)
         elif item.value is not None:
             yield item.metric, item.value, 0
+
+
+def _curve(name: str, points: list[list[float]]) -> Iterator[tuple[str, float, int]]:
+    """A curve over MLflow's whole steps: its x where that is one throughout; else the point's number, x beside it."""
+    whole = all(abs(x) < 2**53 and x == int(x) for x, _ in points)
+    for number, (x, y) in enumerate(points):
+        yield name, y, int(x) if whole else number
+        if not whole:
+            yield f"{name}/x", x, number
+
+
+def _table(children: list[Entry]) -> str:
+    """All runs in one table, for whoever wants them outside the UI: MLflow shows it, `mlflow.load_table` reads it."""
+    columns = ["run", "status", "author", "instance", "slot", "seed", "cpu_s", "record"]
+    data = [
+        [child.name, child.tags["reproof.status"], child.tags["reproof.author"], child.tags["reproof.instance"],
+         int(child.params["slot"]), int(child.params["seed"]), dict((n, v) for n, v, _ in child.metrics)["used/cpu_s"],
+         child.tags["reproof.record"]]
+        for child in children
+    ]  # fmt: skip
+    return json.dumps({"columns": columns, "data": data})
