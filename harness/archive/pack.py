@@ -21,8 +21,8 @@ from harness.attempt import ledger
 from harness.errors import RecordError, UsageError
 from harness.paper.load import Paper
 from harness.pipeline import Rerun, units_of
+from harness.record.entry import NO_MIRROR
 from harness.record.store import read
-from harness.record.tracking import NO_MIRROR
 from harness.rerun.execute import RunRecord
 from harness.rerun.runtime import runtime_summary
 from harness.road import HISTORY, Road
