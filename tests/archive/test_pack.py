@@ -149,6 +149,7 @@ def test_an_output_that_was_changed_is_found(own: Road) -> None:
 
 
 def test_a_link_among_the_records_is_not_followed(own: Road) -> None:
+    (own.records / "page.html").unlink(missing_ok=True)
     (own.records / "page.html").symlink_to("/etc/passwd")
     with pytest.raises(RecordError, match="only plain files"):
         pack(own, own.folder / "a.tar.gz")
