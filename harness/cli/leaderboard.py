@@ -51,7 +51,8 @@ def leaderboard(
     \b
     Example:
       reproof leaderboard
-      reproof leaderboard --results june --results july --papers tree_search,open_loop --page board.html
+      reproof leaderboard --results june --results july --page board.html
+      reproof leaderboard --papers tree_search,open_loop
       reproof leaderboard --json
     """
     from harness.errors import UsageError

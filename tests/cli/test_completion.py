@@ -97,7 +97,7 @@ def bash(place: Path, shell_environment: dict[str, str]) -> Ask:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("pa", ["papers", "paper"]),
+        ("pa", ["papers", "paper", "pack"]),
         ("paper ''", ["new", "schema", "show", "sync", "validate"]),
         ("paper validate tree", ["tree_search"]),
         ("paper sync ti", ["tiny"]),
@@ -197,7 +197,7 @@ def test_words_are_put_together_again(words: list[str], whole: list[str]) -> Non
 def test_verbs_are_completed_without_importing_any(cli: Cli) -> None:
     asked = {"_REPROOF_COMPLETE": "bash_complete", "COMP_WORDS": "reproof p", "COMP_CWORD": "1"}
     done = cli(PYTHONPROFILEIMPORTTIME="1", **asked)
-    assert done.stdout == "plain,papers\nplain,paper\n"
+    assert done.stdout == "plain,papers\nplain,paper\nplain,pack\n"
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     ours = {name for name in imported if name.startswith("harness")}
     assert ours == {"harness", "harness.cli", "harness.cli.start", "harness.cli.main", "harness.cli.shells", "harness.errors"}  # fmt: skip # noqa: E501
@@ -236,7 +236,11 @@ def test_an_unknown_shell_is_answered_with_the_known_ones(cli: Cli) -> None:
     [
         (
             "reproof pa",
-            ["paper\tBegin, show, sync and validate a paper; print the schema.", "papers\tList the papers."],
+            [
+                "pack\tWrite one file from which others can verify an attempt.",
+                "paper\tBegin, show, sync and validate a paper; print the schema.",
+                "papers\tList the papers.",
+            ],
         ),
         ("reproof paper validate tr", ["tree_search"]),
         ("reproof attempt paper=t", ["paper=tiny", "paper=tree_search"]),
