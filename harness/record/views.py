@@ -78,7 +78,8 @@ def view_path(experiment: str, view: View) -> str:
 
 def experiment_tags(experiment: str, paper: str) -> dict[str, str]:
     """What a paper's experiment carries: its views, what kind it is, and a description that links them."""
-    links = "\n".join(f"- [{view.title}]({view_path(experiment, view)})" for view in VIEWS)
-    note = f"Attempts at {paper}, mirrored from Reproof's records.\n\n{links}"
+    # in the first line, which is all that the UI shows until somebody asks for more
+    links = " · ".join(f"[{view.title}]({view_path(experiment, view)})" for view in VIEWS)
+    note = f"Views: {links}\n\nAttempts at {paper}, mirrored from Reproof's records."
     views = {f"{_KEY}{view.key}": view.state for view in VIEWS}
     return {**views, "mlflow.experimentKind": "custom_model_development", NOTE_TAG: note}
