@@ -37,11 +37,15 @@ def render(template: str, facts: Mapping[str, Any], *, script: str | None = None
         "base-uri": "'none'",
         "form-action": "'none'",
     }
-    return _environment().get_template(template).render(
-        facts,
-        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
-        style=Markup(style),
-        script=Markup(code),
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            facts,
+            policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+            style=Markup(style),
+            script=Markup(code),
+        )
     )
 
 
