@@ -50,7 +50,8 @@ earns partial credit, and every claim is scored by itself.
     reproof submit                 hand in what is here, committed or not; the last submission counts
 
 Commit often: your score at each quarter of the budget is taken from the history. Stay on descendants of the first
-commit. When the time is used up, what is here is handed in for you.
+commit. When the time is used up while your clock runs, what is here is handed in for you; if it stands still then, the
+last commit that the harness had seen counts, so commit before you pause.
 """
 _PUBLIC = ("metrics.py", "paper.yaml", "environments.py")
 
