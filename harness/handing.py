@@ -113,11 +113,11 @@ def begun_by(settings: Settings) -> None:
     for name in store.attempts():
         desk = Desk(folder=store.attempt(name))
         if _works_on(desk, paper.id, settings.participant):
-            raise UsageError(
-                "you work on this paper already",
-                where=name,
-                remedy=f"go on there: cd {desk.workspace}; or begin anew beside it with --another",
-            )
+            there = f"go on there: cd {desk.workspace}"
+            if not desk.workspace.is_dir():
+                there = f"its workspace is gone: put it back at {desk.workspace}"
+            remedy = f"{there}; or begin anew beside it with --another"
+            raise UsageError("you work on this paper already", where=name, remedy=remedy)
 
 
 def _works_on(desk: Desk, paper: str, who: ParticipantSettings) -> bool:

@@ -82,6 +82,11 @@ class Account:
     """Seconds between the last sign of life and now, after the machine went down while the clock ran; else 0."""
 
     @property
+    def in_words(self) -> str:
+        """Its state, for people."""
+        return "not started yet" if self.state == "ready" else self.state
+
+    @property
     def running(self) -> bool:
         """Whether the clock runs at this moment, even if the time is used up."""
         return bool(self.stretches) and self.stretches[-1].ended is None

@@ -211,7 +211,7 @@ class Desk:
                 return self.account()
             if found.state != "running":
                 remedy = "`reproof clock start` starts it"
-                raise UsageError("the clock does not run", where=self.attempt.id, got=found.state, remedy=remedy)
+                raise UsageError("the clock does not run", where=self.attempt.id, got=found.in_words, remedy=remedy)
             self.witness()
             self.note("paused", reason=reason)
         return self.account()

@@ -69,7 +69,7 @@ def at_work(desk: Desk) -> None:
         raise UsageError(
             "the clock does not run, and what is run is work",
             where=desk.attempt.id,
-            got=found.state,
+            got=found.in_words,
             remedy="reproof clock start",
         )
     ensure(desk)
@@ -83,7 +83,8 @@ def say(desk: Desk, found: Account, as_json: bool, *told: str) -> None:
     if as_json:
         print_json(status(desk, found))
         return
-    for line in (*map(inline, told), one_line(found), *(f"next: {line}" for line in what_next(desk, found))):
+    left = [] if found.state == "withdrawn" else [one_line(found)]
+    for line in (*map(inline, told), *left, *(f"next: {line}" for line in what_next(desk, found))):
         click.echo(line)
 
 

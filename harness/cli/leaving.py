@@ -67,7 +67,7 @@ def _ready_to_submit(desk: Desk, *, ask: bool) -> None:
         message, remedy = "it is handed in already", "to hand in more: reproof clock start, work on, reproof submit"
     else:
         message, remedy = "the clock does not run, and handing in is work", "reproof clock start, then reproof submit"
-    raise UsageError(message, where=desk.attempt.id, got=found.state, remedy=remedy)
+    raise UsageError(message, where=desk.attempt.id, got=found.in_words, remedy=remedy)
 
 
 def _hand_in(desk: Desk, teller: Any, private_path: Path | None) -> Road:

@@ -103,7 +103,8 @@ def _clock(found: Account) -> str:
 
 def what_next(desk: Desk, found: Account) -> Iterator[str]:
     """What somebody who has just met the tool could do now."""
-    again = f"reproof report {desk.attempt.id}"
+    scored = bool(desk.submissions) and (desk.submissions[-1] / "score.json").exists()
+    again = f"reproof report {desk.attempt.id}" if scored else f"reproof rerun {desk.attempt.id}, which scores it"
     match found.state:
         case "ready":
             yield "reproof clock start, then read TASK.md and BRIEF.md"
@@ -120,7 +121,8 @@ def what_next(desk: Desk, found: Account) -> Iterator[str]:
         case "over":
             yield "reproof submit hands in what there is" if found.pending else again
         case "withdrawn":
-            yield again
+            if desk.submissions:
+                yield again
 
 
 def one_line(found: Account) -> str:

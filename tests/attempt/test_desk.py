@@ -79,7 +79,7 @@ VERBS: dict[str, Verb] = {
 }
 WRONG: list[tuple[Verb, Verb, str]] = [
     (begun, VERBS["start"], "runs already.*since 20.*\n.*clock pause"),
-    (nothing, VERBS["pause"], "does not run: got ready\n.*clock start"),
+    (nothing, VERBS["pause"], "does not run: got not started yet\n.*clock start"),
     (begun_and_paused, VERBS["pause"], "does not run: got paused"),
     (handed_in, VERBS["pause"], "does not run: got submitted"),
     (begun, lambda desk: desk.pause_clock("  \n"), "a pause has a reason\n.*for example"),

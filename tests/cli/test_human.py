@@ -528,6 +528,27 @@ def test_a_spent_cpu_budget(road: Road, verb: Verb) -> None:
     assert verb("clock", "pause", "x", folder=road.workspace).code == 0
 
 
+def test_a_workspace_that_is_gone_is_said_to_be_when_somebody_starts_again(road: Road, verb: Verb) -> None:
+    # Once: it said to go on in the folder that was not there.
+    road.workspace.rename(road.workspace.with_name("elsewhere"))
+    said = verb("start", "lean", "--as", "ada")
+    assert said.code == 2
+    assert f"its workspace is gone: put it back at {road.workspace}" in said.err
+
+
+def test_attempts_are_listed_from_inside_a_workspace(road: Road, verb: Verb) -> None:
+    assert road.attempt.id in verb("attempts", folder=road.workspace).out
+
+
+def test_after_an_interrupted_submit_the_next_step_is_the_rerun(road: Road, verb: Verb) -> None:
+    from harness.attempt.participant import Outcome
+    from harness.handing import hand_in
+
+    road.desk.start_clock()
+    hand_in(road, Outcome(note="", ended="submitted"))
+    assert f"reproof rerun {road.attempt.id}" in verb("status", folder=road.workspace).out
+
+
 def test_a_workspace_that_was_moved_is_found_no_more_and_its_attempt_says_so(road: Road, verb: Verb) -> None:
     moved = road.workspace.rename(road.workspace.with_name("elsewhere"))
     assert "no workspace of an attempt" in verb("status", folder=moved).err
