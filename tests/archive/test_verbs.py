@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from archives import edit_json
 
 from harness.archive.pack import Packed
 from harness.archive.verify import Verification
 
+pytestmark = pytest.mark.slow  # each verb is a process
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -19,6 +19,7 @@ from watching import alive, soon
 
 from harness.scoring.score import Score
 
+pytestmark = pytest.mark.slow  # each verb is a process, and MLflow takes seconds to import
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Attempted = tuple[Any, Score]
 AWAY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
