@@ -145,7 +145,7 @@ def test_a_paper_is_begun(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_json_of_an_attempt(cli: Cli, home: Path, tmp_path: Path) -> None:
-    done = cli("attempt", "paper=lean", "participant=reference", "--json", f"results={tmp_path / 'r'}")
+    done = cli("attempt", "paper=lean", "participant=reference", "tracking=none", "--json", f"results={tmp_path / 'r'}")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {"attempt", "paper", "participant", "verdict", "score", "claims", "integrity", "usage"} <= set(found)
