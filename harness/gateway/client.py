@@ -98,7 +98,8 @@ def _open(wanted: dict[str, Any]) -> tuple[socket.socket, memoryview, memoryview
         raise GatewayError(told["refused"])
     request, reply = wire.mapped(handles[0], writable=True), wire.mapped(handles[1], writable=False)
     ours.setblocking(False)
-    return ours, request, reply, pickle.loads(reply[told["at"] : told["at"] + told["length"]])
+    at, length = int(told["at"]), int(told["length"])
+    return ours, request, reply, pickle.loads(reply[at : at + length])
 
 
 def _encoded(wanted: dict[str, Any]) -> bytes:

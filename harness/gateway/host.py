@@ -52,7 +52,8 @@ class Gateway:
     offer: Offer
     folder: Path
     _child: subprocess.Popen[bytes]
-    _handle: int
+    handle: int
+    """Of the socket that the client inherits."""
     _client: Path
 
     def dress(self, job: Job) -> Job:
@@ -63,10 +64,10 @@ class Gateway:
             environment={
                 **job.environment,
                 "PYTHONPATH": CLIENT_AT,
-                VARIABLE: str(self._handle),
+                VARIABLE: str(self.handle),
                 arrival.VARIABLE: " ".join(self.offer.environments),
             },
-            descriptors=(*job.descriptors, self._handle),
+            descriptors=(*job.descriptors, self.handle),
         )
 
     def end(self, table: Path) -> Closing:

@@ -7,7 +7,7 @@ from typing import Any
 from harness.record.files import Slip
 
 
-class Served(Slip):
+class Served(Slip, frozen=True):
     """One environment of an offer."""
 
     make: str
@@ -21,7 +21,7 @@ class Served(Slip):
     max_episode_steps: int | None
 
 
-class Offer(Slip):
+class Offer(Slip, frozen=True):
     """What the server of one run is started with."""
 
     environments: dict[str, Served]
@@ -30,7 +30,7 @@ class Offer(Slip):
     """The folder of the server's files."""
 
 
-class Used(Slip):
+class Used(Slip, frozen=True):
     """What a run used of one environment."""
 
     training: int
@@ -41,7 +41,7 @@ class Used(Slip):
     """Whether a step was refused because its stream's budget was spent."""
 
 
-class Closing(Slip):
+class Closing(Slip, frozen=True):
     """What the server says when it ends."""
 
     used: dict[str, Used]

@@ -102,7 +102,7 @@ class Server:
                 self._drop(number)
         used = {
             id: Used(training=training.used, evaluation=evaluation.used,
-                     exhausted=training.exhausted or evaluation.exhausted and evaluation.limit > 0)
+                     exhausted=training.exhausted or evaluation.exhausted)
             for id, (training, evaluation) in self._streams.items()
         }  # fmt: skip
         return Closing(used=used, misbehaved=self._misbehaved, fault=fault)

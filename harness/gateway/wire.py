@@ -48,7 +48,7 @@ _lock = threading.Lock()
 
 
 def fence() -> None:
-    """Order what was written before against what is read after: taking a lock is a full barrier on x86 and enough on ARM."""
+    """Order what was written before against what is read after: a lock is a full barrier on x86."""
     _lock.acquire()
     _lock.release()
 
@@ -164,7 +164,7 @@ class End:
 def shared(size: int, *, writable: bool) -> tuple[int, memoryview]:
     """A sealed shared memory and our view of it; the descriptor is for the client.
 
-    Nobody can shrink it under our feet, which would kill whoever looks at it, and with `writable=False` nobody but us can
+    Nobody can shrink it under our feet, which would kill whoever looks at it; with `writable=False` nobody but us can
     write to it.
     """
     handle = os.memfd_create("reproof", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
