@@ -79,9 +79,14 @@ class _Channel:
         return pickle.loads(self._told.note[:length]) if length else {}
 
     def close(self) -> None:
+        """Let the server know that nobody will ask again."""
         if self._end is not None:
             self._end.other.close()
             self._end = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_end"):
+            self.close()
 
 
 def _open(wanted: dict[str, Any]) -> tuple[socket.socket, memoryview, memoryview, Any]:
@@ -92,9 +97,14 @@ def _open(wanted: dict[str, Any]) -> tuple[socket.socket, memoryview, memoryview
             socket.send_fds(control, [_encoded(wanted)], [theirs.fileno()])
         except OSError as problem:
             raise GatewayError(f"the gateway is gone: {problem}") from None
-    message, handles, _, _ = socket.recv_fds(ours, wire.LARGEST_MESSAGE, 2)
+    try:
+        message, handles, _, _ = socket.recv_fds(ours, wire.LARGEST_MESSAGE, 2)
+    except OSError as problem:
+        ours.close()
+        raise GatewayError(f"the gateway does not answer: {problem}") from None
     told = json.loads(message) if message else {"refused": "the gateway is gone"}
     if "refused" in told:
+        ours.close()
         raise GatewayError(told["refused"])
     request, reply = wire.mapped(handles[0], writable=True), wire.mapped(handles[1], writable=False)
     ours.setblocking(False)
