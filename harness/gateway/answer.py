@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from harness.gateway import wire
 from harness.gateway.frame import NO_SEED, Frame
 from harness.gateway.owned import Play, Refusal
-from harness.gateway.spaces import refusal
+from harness.gateway.spaces import cells, refusal
 
 
 class Fault(Exception):
@@ -49,6 +49,8 @@ class Answer:
             undo.pop_all()
         self._own = memoryview(bytearray(self._frame.request_size))
         self._asked, self._told = self._frame.request(self._own), self._frame.reply(self.reply)
+        told = self._told
+        self._cells = cells(told.rewards), cells(told.terminated), cells(told.truncated)
         self._words = self.reply.cast("Q")
         self._over = [False] * len(plays)
 
@@ -144,10 +146,11 @@ class Answer:
         """Step one environment, keep its account, and write its answer."""
         action = self._asked.actions.get(row)
         observation, reward, terminated, truncated, info = self._guarded(play.env.step, action)
-        play.count(float(reward), terminated=bool(terminated), truncated=bool(truncated))
-        told = self._told
-        told.rewards[row], told.terminated[row], told.truncated[row] = reward, terminated, truncated
-        told.observations.put(row, observation)
+        reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
+        play.count(reward, terminated, truncated)
+        rewards, terminations, truncations = self._cells
+        rewards[row], terminations[row], truncations[row] = reward, terminated, truncated
+        self._told.observations.put(row, observation)
         return observation, info
 
     def _guarded(self, call: Any, *words: Any) -> Any:

@@ -54,7 +54,7 @@ class _Channel:
         ours, request, reply, (self.observation_space, self.action_space) = _open(wanted)
         frame = Frame(self.observation_space, self.action_space, max(count, 1))
         self._sequence = 0
-        self._end: wire.End | None = wire.End(request, reply, ours)
+        self._end: wire.End | None = wire.End(request, reply, ours, count=frame.count)
         self._asked, self._told = frame.request(request), frame.reply(reply)
         self.seeds, self.actions = self._asked.seeds, self._asked.actions
         self.rewards, self.terminated, self.truncated = self._told.rewards, self._told.terminated, self._told.truncated
@@ -167,9 +167,9 @@ class GatewayEnv(gymnasium.Env[Any, Any]):
         infos = channel.ask(wire.STEP)
         return (
             channel.observations.get(0),
-            float(channel.rewards[0]),
-            bool(channel.terminated[0]),
-            bool(channel.truncated[0]),
+            channel.rewards.item(0),
+            channel.terminated.item(0),
+            channel.truncated.item(0),
             infos,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import heapq
 import time
@@ -33,9 +34,9 @@ def make(served: Served) -> gymnasium.Env[Any, Any]:
         made = getattr(load_plugin(Path(file)), name)(**served.keywords)
         limit = served.max_episode_steps
         return made if limit is None else TimeLimit(made, limit)
-    return gymnasium.make(
-        served.make, max_episode_steps=served.max_episode_steps, disable_env_checker=True, **served.keywords
-    )
+    spec = copy.copy(gymnasium.spec(served.make))
+    spec.order_enforce = False  # the order is enforced before it comes to this
+    return gymnasium.make(spec, max_episode_steps=served.max_episode_steps, disable_env_checker=True, **served.keywords)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,7 +126,7 @@ class Play:
         self.running = True
         return started
 
-    def count(self, reward: float, *, terminated: bool, truncated: bool) -> None:
+    def count(self, reward: float, terminated: bool, truncated: bool) -> None:
         """Keep the account of a step that was done."""
         self.length += 1
         self.total += reward

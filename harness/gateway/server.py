@@ -32,9 +32,8 @@ from harness.record.files import write_slip
 
 MOST_CHANNELS, MOST_ENVIRONMENTS = 64, 256
 """What a run may have open at once."""
-_SPIN = 200e-6
 _BURST = 64
-"""Requests that may be answered before the sockets are looked at again."""
+"""Rounds in which something was answered, until the sockets are looked at."""
 _HANDLES = 4
 _MESSAGES = 16
 """Messages of one socket that are taken at a time."""
@@ -87,9 +86,12 @@ class Server:
 
     def run(self) -> None:
         """Serve until standard input ends."""
+        answered = 0
         while not self._ended:
-            if self._answer_some():
-                self._look(0)
+            if self._answer_each():
+                answered += 1
+                if answered % _BURST == 0:
+                    self._look(0)
             elif self._patience.spins() and self._spin():
                 self._patience.met()
             else:
@@ -107,16 +109,8 @@ class Server:
         }  # fmt: skip
         return Closing(used=used, misbehaved=self._misbehaved, fault=fault)
 
-    def _answer_some(self) -> bool:
-        """Answer what has come, up to a burst; whether anything had."""
-        any_at_all = False
-        for _ in range(_BURST):
-            if not self._answer_each():
-                return any_at_all
-            any_at_all = True
-        return True
-
     def _answer_each(self) -> bool:
+        """Answer what has come; whether anything had."""
         found = False
         for number, channel in list(self._channels.items()):
             if channel.end.theirs[wire.SEQUENCE] != channel.sequence:
@@ -129,7 +123,7 @@ class Server:
 
     def _spin(self) -> bool:
         """Wait a moment for a message; whether one came."""
-        until = time.perf_counter() + _SPIN
+        until = time.perf_counter() + wire.SPIN
         waiting = [(channel.end.theirs, channel.sequence) for channel in self._channels.values()]
         while waiting and time.perf_counter() < until:
             for words, sequence in waiting:
@@ -225,7 +219,7 @@ class Server:
         if not sent:
             answer.close()
             raise Refusal("open", "nobody takes the answer")
-        self._channels[other.fileno()] = Channel(answer, End(answer.reply, answer.request, other))
+        self._channels[other.fileno()] = Channel(answer, End(answer.reply, answer.request, other, count=answer.count))
         self._poll.register(other, select.POLLIN)
 
     def _plays(self, wanted: Wanted) -> list[Play]:
