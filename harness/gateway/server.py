@@ -180,16 +180,13 @@ class Server:
             self._misbehaved.append(text)
 
     def _welcome(self) -> None:
-        """Take what came on the run's own socket, which anybody in the clean room may write to.
+        """Take a message from the run's own socket, which anybody in the clean room may write to.
 
-        The harness holds the other end as long as we live, so nothing in here means that it was closed.
+        One at a time: whatever was closed before the next was sent has to be seen first. The harness holds the other
+        end as long as we live, so an empty message does not mean that it was closed.
         """
-        for _ in range(_MESSAGES):
-            try:
-                message, handles = _receive(self._control)
-            except BlockingIOError:
-                return
-            self._open(message, handles)
+        with contextlib.suppress(BlockingIOError):
+            self._open(*_receive(self._control))
 
     def _open(self, message: bytes, handles: list[int]) -> None:
         """Open what a client asks for; the answer goes to the socket that came with the message."""
