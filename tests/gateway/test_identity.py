@@ -14,8 +14,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 CLASSIC = ("CartPole-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1", "Acrobot-v1")
 TOY = ("Blackjack-v1", "FrozenLake-v1", "FrozenLake8x8-v1", "CliffWalking-v1", "Taxi-v4")
-MUJOCO = ("Swimmer-v5", "Hopper-v5")
+MUJOCO = ("Swimmer-v5",)
 SLOW = (
+    "Hopper-v5",
     "Ant-v5", "HalfCheetah-v5", "Humanoid-v5", "HumanoidStandup-v5", "InvertedPendulum-v5", "InvertedDoublePendulum-v5",
     "Pusher-v5", "Reacher-v5", "Walker2d-v5",
 )  # fmt: skip
@@ -72,7 +73,7 @@ def test_a_single_environment_is_the_one_in_process(run: Run, name: str) -> None
     ours, theirs = run.env(id_of(name)), gymnasium.make(name)
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space
-    alike(ours, theirs, 250)
+    alike(ours, theirs, 120)
     ours.close()
 
 
@@ -83,7 +84,7 @@ def test_several_are_those_in_process(run: Run, name: str, mode: AutoresetMode) 
     theirs = gymnasium.make_vec(name, num_envs=3, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode})
     assert ours.observation_space == theirs.observation_space
     assert ours.metadata["autoreset_mode"] == mode
-    alike(ours, theirs, 120)
+    alike(ours, theirs, 60)
     ours.close()
 
 
