@@ -130,6 +130,7 @@ def _start(offer: Offer, control: socket.socket, folder: Path) -> subprocess.Pop
             stderr=said,
             pass_fds=(control.fileno(),),
             env=environment,
+            cwd=folder,  # MuJoCo leaves a log wherever it runs
             start_new_session=True,  # a Ctrl-C in the terminal is the harness's to handle
         )
     assert child.stdin is not None

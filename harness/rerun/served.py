@@ -34,7 +34,7 @@ def offer_of(unit: Unit, paper: Paper, folder: Path) -> Offer | None:
     if not environments:
         return None
     served = {id: _served(id, environment, unit, paper) for id, environment in environments.items()}
-    return Offer(environments=served, secret=unit.secret, log=str(folder))
+    return Offer(environments=served, secret=unit.secret, log=str(folder.absolute()))
 
 
 def _served(id: str, environment: Environment, unit: Unit, paper: Paper) -> Served:
