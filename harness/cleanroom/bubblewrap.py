@@ -179,7 +179,7 @@ def _start(
                 stdin=files_in,  # the way out for the files: a number every shell can redirect
                 stdout=log_in,
                 stderr=log_in,
-                pass_fds=(*inherited, listed),
+                pass_fds=(*inherited, listed, *job.descriptors),
                 env={},
                 cwd="/",
                 start_new_session=True,  # so that a Ctrl-C in the terminal is the harness's to handle

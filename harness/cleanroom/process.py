@@ -145,6 +145,7 @@ def _start(job: Job, meter: Meter, *, real: _Real, mark: str) -> tuple[subproces
             stdin=sign_in,
             stdout=log_in,
             stderr=log_in,
+            pass_fds=job.descriptors,
             env={**real.environment(), name: value},
             cwd=real.cwd(),
             start_new_session=True,

@@ -129,6 +129,8 @@ class Job:
     hidden: tuple[Path, ...] = ()
     """Host paths that must not be readable inside, even where a mount would show them."""
     listener: Listener = Listener()
+    descriptors: tuple[int, ...] = ()
+    """Open files of ours that the command inherits under the same numbers, each above those a shell redirects."""
 
     def __post_init__(self) -> None:
         """Refuse an empty command."""

@@ -55,6 +55,7 @@ def _experiments(spec: PaperSpec) -> Iterator[Problem]:
                 yield Problem(path=(*at, "outputs"), message=f"the file {file} is declared twice")
         yield from _needs(spec, at, experiment)
         yield from _deterministic(at, experiment)
+        yield from _served(at, experiment)
 
 
 def _needs(spec: PaperSpec, at: Path, experiment: Experiment) -> Iterator[Problem]:
@@ -86,6 +87,13 @@ def _deterministic(at: Path, experiment: Experiment) -> Iterator[Problem]:
     for partial in experiment.deterministic:
         if not any(partial.items() <= case.items() for case in experiment.cases):
             yield Problem(path=(*at, "deterministic"), message=f"no case matches {partial}")
+
+
+def _served(at: Path, experiment: Experiment) -> Iterator[Problem]:
+    for instance in experiment.instances.pinned if experiment.instances else ():
+        if "served" in instance:
+            message = "a pinned instance is public, so nothing in it is `served` only; draw it (held_out)"
+            yield Problem(path=(*at, "instances", "pinned"), message=message)
 
 
 def _leaf(spec: PaperSpec, name: str, leaf: Claim | Probe) -> Iterator[Problem]:
@@ -135,6 +143,11 @@ def _claim(spec: PaperSpec, at: Path, claim: Claim) -> Iterator[Problem]:
             path=(*at, "metric"), message=f"expected one of metrics ({', '.join(spec.metrics)}), got {claim.metric!r}"
         )
         return
+    if metric.trust == "metered":
+        for selection in selections(claim):
+            if not spec.experiments[selection.experiment].environments:
+                message = f"{claim.metric} is metered, and {selection.experiment} has no `environments`"
+                yield Problem(path=(*at, "metric"), message=message)
     wanted = "curve" if isinstance(claim, CurveClaim | ExponentClaim) else "number"
     if metric.kind != wanted:
         yield Problem(path=(*at, "metric"), message=f"a claim of kind {claim.kind} needs a metric of kind {wanted}")

@@ -97,7 +97,7 @@ def load_paper(folder: Path, *, private_path: Path | None = None) -> Paper:
     folder = folder.resolve()
     source = read(folder / "paper.yaml")
     spec = parse(source)
-    _files_present(folder)
+    _files_present(folder, spec)
     private = private_path / folder.name if private_path else folder / "private"
     return Paper(id=folder.name, folder=folder, spec=spec, private=private.resolve())
 
@@ -180,7 +180,9 @@ def _refused(source: Source, found: list[str]) -> PaperError:
     )
 
 
-def _files_present(folder: Path) -> None:
-    for name in ("brief.md", "metrics.py", "starter/reproduction/__main__.py"):
+def _files_present(folder: Path, spec: PaperSpec) -> None:
+    served = [environment.make for one in spec.experiments.values() for environment in one.environments.values()]
+    own = ("environments.py",) if any(make.startswith("environments.py:") for make in served) else ()
+    for name in ("brief.md", "metrics.py", "starter/reproduction/__main__.py", *own):
         if not (folder / name).is_file():
             raise PaperError("a paper's folder needs this file", where=folder / name, remedy="see docs/add-a-paper.md")

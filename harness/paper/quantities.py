@@ -8,6 +8,7 @@ from typing import Any
 
 _DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_THOUSANDS = re.compile(r"\d{1,3}( \d{3})*")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
 
@@ -45,6 +46,15 @@ def size(value: Any) -> int:
     1024
     """
     return int(_parse(value, _SIZE_UNITS, "256 MiB"))
+
+
+def count(value: Any) -> Any:
+    """A number of things, from an integer or a text with its thousands apart.
+
+    >>> count("200 000")
+    200000
+    """
+    return int(value.replace(" ", "")) if isinstance(value, str) and _THOUSANDS.fullmatch(value) else value
 
 
 def show_seconds(value: float) -> str:

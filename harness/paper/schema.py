@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.paper.claims import Claim, Entry, InstanceSet, Probe, Scalar, Selection
-from harness.paper.fields import Bytes, Seconds
+from harness.paper.fields import Bytes, Count, Seconds
 from harness.paper.rubric import Group, Share, shares
 
 WALL_OVER_CPU = 5.0
 """Wall time guards a run at this many times its CPU limit, and decides nothing by itself."""
+_ENVIRONMENT = r"^reproof/[A-Za-z][A-Za-z0-9_]*-v\d+$"
 _IDENTIFIER = r"^[a-z][a-z0-9_]*$"
 
 
@@ -92,6 +93,21 @@ class RunLimits(Entry):
         return WALL_OVER_CPU * self.cpu
 
 
+class Environment(Entry):
+    """An environment that the harness owns while an experiment runs."""
+
+    make: str = Field(pattern=r"^(environments\.py:[A-Za-z_]\w*|[A-Za-z0-9_/]+-v\d+)$")
+    """A Gymnasium id, or `environments.py:` and a class in the paper's file of that name."""
+    steps: Count
+    """How many a run may take in the training stream."""
+    evaluation_steps: Count = 0
+    """How many a run may take in the evaluation stream; 0: there is none."""
+    parameters: list[str] = []
+    """Keys of the instance that the constructor is given by name, those beneath its `served` first."""
+    max_episode_steps: int | None = Field(default=None, ge=1)
+    """Where an episode is truncated; None: where Gymnasium's id says, or not at all."""
+
+
 class Drawn(Entry):
     """Instances drawn afresh for each attempt by private/instances.py."""
 
@@ -145,8 +161,8 @@ class Experiment(Entry):
     saturates: bool = False
     """Whether different seeds may honestly give identical outputs."""
     outputs: dict[str, Output] = Field(min_length=1)
-    environments: list[str] = Field(default=[], max_length=0)
-    """Gateway environments; none are served yet."""
+    environments: dict[Annotated[str, Field(pattern=_ENVIRONMENT)], Environment] = {}
+    """What the gateway serves, by the id that `gymnasium.make` is given."""
     limits: RunLimits
     needs: str | None = None
     """An experiment whose outputs are mounted read-only, of the same slot, instance and case."""
@@ -182,8 +198,9 @@ class Metric(Entry):
     """A function of metrics.py and how far it can be trusted."""
 
     summary: str
-    trust: Literal["recomputed", "reported"]
-    """`recomputed`: the harness evaluates an artefact itself; `reported`: a number the submission wrote."""
+    trust: Literal["metered", "recomputed", "reported"]
+    """`metered`: from the gateway's log of episodes; `recomputed`: the harness evaluates an artefact itself;
+    `reported`: a number the submission wrote."""
     kind: Literal["number", "curve"] = "number"
     unit: str = ""
 

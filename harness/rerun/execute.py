@@ -11,9 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from harness.attempt.work import WORKSPACE
 from harness.cleanroom.sandbox import Collect, Completed, Job, Limits, Mount, Sandbox
 from harness.errors import HarnessFault
+from harness.gateway.host import serving
+from harness.gateway.offer import Closing
 from harness.paper.claims import Scalar
 from harness.paper.load import Paper
 from harness.paper.schema import Experiment, RunLimits
@@ -21,6 +25,7 @@ from harness.record.files import Store, land, write_text
 from harness.record.store import Record, read, write
 from harness.rerun.outputs import problems_of
 from harness.rerun.plan import Unit
+from harness.rerun.served import METERED, offer_of
 
 Status = Literal["completed", "crashed", "killed", "unusable", "fault"]
 RUN, OUT, NEEDS = "/reproof/run", "/reproof/out", "/reproof/needs"
@@ -38,6 +43,17 @@ class Spent(Record):
     """Peak, in bytes."""
     exact: bool
     """Whether a cgroup of its own metered it."""
+
+
+class StepsUsed(Record):
+    """What a run used of one environment that the harness served."""
+
+    training: int
+    """Steps."""
+    evaluation: int
+    """Steps."""
+    exhausted: bool
+    """Whether a step was refused because the budget was spent."""
 
 
 class RunRecord(Record):
@@ -64,6 +80,10 @@ class RunRecord(Record):
     started: datetime
     trusted_isolation: bool
     """Whether it ran with every property of isolation."""
+    env_steps: dict[str, StepsUsed] = Field(default_factory=dict)
+    """By the id of each environment that the harness served."""
+    misbehaved: list[str] = Field(default_factory=list)
+    """What it did against the protocol of the gateway, a sentence each."""
 
     @property
     def usable(self) -> bool:
@@ -93,8 +113,8 @@ def execute(unit: Unit, paper: Paper, *, store: Store, sandbox: Sandbox, cancel:
         return kept
     with store.staging() as staging:
         started = datetime.now(UTC)
-        completed = sandbox.run(_job(unit, paper, store, staging), cancel=cancel)
-        record = _record(unit, experiment, staging / "outputs", completed, started, sandbox)
+        completed, closing = _run(_job(unit, paper, store, staging), unit, paper, sandbox, staging, cancel)
+        record = _record(unit, experiment, staging / "outputs", completed, started, sandbox, closing)
         if record.status == "fault":
             return record
         write_text(staging / "log.txt", completed.log)
@@ -103,6 +123,22 @@ def execute(unit: Unit, paper: Paper, *, store: Store, sandbox: Sandbox, cancel:
         if not land(staging, folder):
             return read(folder / "run.json", RunRecord)
     return record
+
+
+def _run(
+    job: Job, unit: Unit, paper: Paper, sandbox: Sandbox, staging: Path, cancel: threading.Event
+) -> tuple[Completed, Closing | None]:
+    """Run the job, beside a server of its environments if it has any, whose log becomes a table."""
+    folder = staging / "gateway"
+    offer = offer_of(unit, paper, folder)
+    if offer is None:
+        return sandbox.run(job, cancel=cancel), None
+    folder.mkdir()
+    with serving(offer, folder) as gateway:
+        completed = sandbox.run(gateway.dress(job), cancel=cancel)
+        closing = gateway.end(staging / METERED)
+    shutil.rmtree(folder)
+    return completed, closing
 
 
 def known(unit: Unit, store: Store) -> RunRecord | None:
@@ -143,6 +179,11 @@ def contract(unit: Unit, experiment: Experiment) -> dict[str, Any]:
         "instance": unit.instance.as_sent(),
         "limits": {"cpu": unit.limits.cpu, "memory": unit.limits.memory, "disk": unit.limits.disk},
     }
+    if experiment.environments:
+        content["environments"] = {
+            id: {"steps": served.steps, "evaluation_steps": served.evaluation_steps}
+            for id, served in experiment.environments.items()
+        }
     return {**content, "needs": {experiment.needs: f"{NEEDS}/{experiment.needs}"}} if experiment.needs else content
 
 
@@ -161,9 +202,18 @@ def _needed(unit: Unit, store: Store) -> Iterator[Mount]:
 
 
 def _record(
-    unit: Unit, experiment: Experiment, outputs: Path, completed: Completed, started: datetime, sandbox: Sandbox
+    unit: Unit,
+    experiment: Experiment,
+    outputs: Path,
+    completed: Completed,
+    started: datetime,
+    sandbox: Sandbox,
+    closing: Closing | None,
 ) -> RunRecord:
     status, problems = _judge(unit, experiment, outputs, completed)
+    if closing is not None and closing.fault is not None:
+        status, problems = "fault", [f"the gateway failed: {closing.fault}"]
+    used = closing.used if closing is not None else {}
     usage = completed.usage
     return RunRecord(
         key=unit.key,
@@ -182,6 +232,11 @@ def _record(
         outputs=_digests(outputs),
         started=started,
         trusted_isolation=sandbox.description().isolated,
+        env_steps={
+            id: StepsUsed(training=steps.training, evaluation=steps.evaluation, exhausted=steps.exhausted)
+            for id, steps in used.items()
+        },
+        misbehaved=closing.misbehaved if closing is not None else [],
     )
 
 

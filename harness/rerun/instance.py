@@ -19,6 +19,9 @@ from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
 from harness.record.files import canonical, write_text
 
+SERVED = "served"
+"""The key of what only the gateway's environments are given."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
@@ -45,12 +48,13 @@ class Instance:
         return f"{self.which} {self.index + 1}"
 
     def as_seen(self) -> dict[str, Any]:
-        """What metrics receive: values and arrays together."""
+        """What metrics receive: values and arrays together, what is served only among them."""
         return {**self.values, **self.arrays}
 
     def as_sent(self) -> dict[str, Any]:
-        """What RUN.json says; an array stands as `{"npy": file}`."""
-        return {**self.values, **{name: {"npy": f"{name}.npy"} for name in self.arrays}}
+        """What RUN.json says; an array stands as `{"npy": file}`, and what is served only is left out."""
+        shown = {key: value for key, value in self.values.items() if key != SERVED}
+        return {**shown, **{name: {"npy": f"{name}.npy"} for name in self.arrays}}
 
     def write_arrays(self, folder: Path) -> None:
         """Lay the arrays into a folder."""

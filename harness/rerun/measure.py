@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import HarnessFault, OutputError, PaperError
+from harness.gateway.log import read_metered
 from harness.paper.claims import InstanceSet, Probe, Scalar, Selection, selections
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
@@ -17,6 +18,7 @@ from harness.record.store import Record
 from harness.rerun.execute import RunRecord
 from harness.rerun.outputs import load_outputs
 from harness.rerun.plan import Author, Unit
+from harness.rerun.served import METERED
 
 Value = tuple[float | list[list[float]] | None, str | None]
 """What was measured, and why nothing was."""
@@ -91,7 +93,9 @@ def _of_run(
         return
     outputs, problem = _outputs(paper, unit, record, store)
     for name in sorted(names):
-        value, trouble = (None, problem) if outputs is None else _remembered(module, paper, name, outputs, unit, record)
+        value, trouble = (
+            (None, problem) if outputs is None else _remembered(module, paper, name, outputs, unit, record, store)
+        )
         yield Measurement(
             author=unit.author,
             metric=name,
@@ -118,23 +122,33 @@ def _outputs(paper: Paper, unit: Unit, record: RunRecord, store: Store) -> tuple
         raise HarnessFault("a kept output changed after it was checked", where=unit.key, got=error) from error
 
 
-def _remembered(module: Any, paper: Paper, name: str, outputs: dict[str, Any], unit: Unit, record: RunRecord) -> Value:
+def _remembered(
+    module: Any, paper: Paper, name: str, outputs: dict[str, Any], unit: Unit, record: RunRecord, store: Store
+) -> Value:
     """A metric of one run, computed once by this process: looks and scores ask for the same again and again."""
     key = (module.__name__, name, unit.key, *sorted(record.outputs.values()))
     if key not in _known:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
-        _known[key] = _value(module, paper, name, outputs, unit)
+        _known[key] = _value(module, paper, name, outputs, unit, _log(paper, name, unit, store))
     return _known[key]
 
 
-def _value(module: Any, paper: Paper, name: str, outputs: dict[str, Any], unit: Unit) -> Value:
+def _log(paper: Paper, name: str, unit: Unit, store: Store) -> dict[str, Any]:
+    """What a metered metric is given beside what every metric is."""
+    if paper.spec.metrics[name].trust != "metered":
+        return {}
+    served = list(paper.spec.experiments[unit.experiment].environments)
+    return {"metered": read_metered(store.run(unit.key) / METERED, served)}
+
+
+def _value(module: Any, paper: Paper, name: str, outputs: dict[str, Any], unit: Unit, log: dict[str, Any]) -> Value:
     function = getattr(module, name, None)
     if function is None:
         raise PaperError("metrics.py lacks a metric", where=paper.metrics_file, expected=f"a function {name}")
     try:
         with np.errstate(all="ignore"):
-            value = function(outputs, unit.instance.as_seen(), dict(unit.parameters))
+            value = function(outputs, unit.instance.as_seen(), dict(unit.parameters), **log)
         return _number(value) if paper.spec.metrics[name].kind == "number" else _curve(value)
     except Exception as error:  # the outputs are hostile: what a metric makes of them is the submission's problem
         return None, f"the metric {name} fails on the outputs of {unit.label}: {type(error).__name__}: {error}"

@@ -91,6 +91,8 @@ class Unit:
     circumstances: str
     """Digest of runtime and isolation."""
     needs: Unit | None = None
+    secret: str = ""
+    """Decides the luck of the environments that the harness serves; empty where it serves none."""
 
     @cached_property
     def key(self) -> str:
@@ -98,7 +100,8 @@ class Unit:
         return hashlib.sha256(canonical(self._content())).hexdigest()
 
     def _content(self) -> dict[str, Any]:
-        return {
+        served = {"environments": self.secret} if self.secret else {}
+        return served | {
             "tree": self.tree,
             "experiment": self.experiment,
             "parameters": self.parameters,
@@ -228,6 +231,7 @@ class Planner:
             tree=tree,
             limits=experiment.limits,
             circumstances=self.circumstances,
+            secret=self._secret(experiment, case, instance, slot, author),
             needs=self._needed(tree, experiment, case, instance, slot, author),
         )
 
@@ -236,6 +240,18 @@ class Planner:
         if experiment.is_deterministic(case):
             return 0
         return (self.plan.seeds if author == "submission" else self.plan.reference_seeds)[slot - 1]
+
+    def _secret(
+        self, experiment: Experiment, case: dict[str, Scalar], instance: Instance, slot: int, author: Author
+    ) -> str:
+        """A text that the attempt's entropy, the run and what it is served decide together."""
+        if not experiment.environments:
+            return ""
+        served = {id: environment.model_dump() for id, environment in experiment.environments.items()}
+        own = self.paper.folder / "environments.py"
+        code = hashlib.sha256(own.read_bytes()).hexdigest() if own.is_file() else ""
+        said = [self.plan.entropy, author, case, instance.digest, slot, served, code]
+        return hashlib.sha256(canonical(said)).hexdigest()
 
     def _needed(
         self, tree: str, experiment: Experiment, case: dict[str, Scalar], instance: Instance, slot: int, author: Author

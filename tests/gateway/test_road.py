@@ -1,0 +1,118 @@
+"""The whole way from inside the real clean room, through nothing but Gymnasium."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gateway.served import Run, running, served
+
+from harness.cleanroom.backends import open_sandbox
+from harness.cleanroom.sandbox import Completed, Job, Limits, SandboxSettings
+
+LIMITS = Limits(cpu=60, wall=120, memory=2 << 30, processes=64, disk=16 << 20)
+PLAIN = """
+import gymnasium, sys
+assert not any(name.startswith("harness") for name in sys.modules)
+for env in (gymnasium.make("reproof/Cart-v0"), gymnasium.wrappers.TimeLimit(gymnasium.make("reproof/Cart-v0"), 3)):
+    theirs = gymnasium.make("CartPole-v1")
+    assert (env.reset(seed=3)[0] == theirs.reset(seed=3)[0]).all()
+    assert (env.step(1)[0] == theirs.step(1)[0]).all()
+several = gymnasium.make_vec("reproof/Cart-v0", num_envs=8)
+print(type(several).__name__, several.reset(seed=1)[0].shape, several.metadata["autoreset_mode"].value)
+same = gymnasium.make_vec("reproof/Cart-v0", num_envs=2, autoreset_mode="SameStep")
+print(same.metadata["autoreset_mode"].value)
+judged = gymnasium.make("reproof/Cart-v0", phase="evaluation")
+judged.reset()
+judged.step(0)
+forked = gymnasium.make_vec("reproof/Cart-v0", num_envs=2, vectorization_mode="async")
+print(forked.reset(seed=1)[0].shape, forked.step([0, 1])[1].tolist())
+forked.close()
+print("harness" in sys.modules, gymnasium.spec("reproof/Cart-v0").to_json() != "")
+"""
+LEARNS = """
+import gymnasium, torch
+
+torch.manual_seed(0)
+env = gymnasium.make("reproof/Cart-v0")
+policy = torch.nn.Sequential(torch.nn.Linear(4, 32), torch.nn.Tanh(), torch.nn.Linear(32, 2))
+adam = torch.optim.Adam(policy.parameters(), 1e-2)
+lengths = []
+for episode in range(60):
+    state, _ = env.reset(seed=episode)
+    logs, over = [], False
+    while not over:
+        chosen = torch.distributions.Categorical(logits=policy(torch.as_tensor(state)))
+        action = chosen.sample()
+        logs.append(chosen.log_prob(action))
+        state, _, ended, cut, _ = env.step(action.item())
+        over = ended or cut
+    lengths.append(len(logs))
+    left = torch.arange(len(logs), 0, -1, dtype=torch.float32)
+    adam.zero_grad()
+    (-(torch.stack(logs) * (left - left.mean()) / (left.std() + 1e-6)).sum()).backward()
+    adam.step()
+print(sum(lengths[:20]) / 20, sum(lengths[-20:]) / 20)
+assert sum(lengths[-20:]) > 1.5 * sum(lengths[:20])
+"""
+HOSTILE = """
+import contextlib, gymnasium, os, socket
+control = socket.socket(fileno=os.dup(int(os.environ["REPROOF_GATEWAY"])))
+control.setblocking(False)
+env = gymnasium.make("reproof/Cart-v0")
+env.reset(seed=1)
+for _ in range(20000):
+    with contextlib.suppress(BlockingIOError):
+        control.send(os.urandom(100))
+env.step(0)
+words = env.unwrapped._channel._end.mine
+words[1], words[0] = 77, 3
+for place in ("/proc/%d/mem" % os.getppid(), "/reproof/gateway/sitecustomize.py"):
+    try:
+        open(place, "r+b").close()
+        print("open", place)
+    except OSError:
+        pass
+for number in range(3, 256):
+    with contextlib.suppress(OSError):
+        os.ftruncate(number, 0)
+os.kill(os.getpid(), 9)
+"""
+
+
+def inside(run: Run, code: str, backend: str = "bubblewrap") -> Completed:
+    job = Job(command=("python", "-c", code), limits=LIMITS)
+    return open_sandbox(SandboxSettings(backend=backend)).run(run.gateway.dress(job))
+
+
+@pytest.mark.parametrize("backend", ["bubblewrap", "process"])
+def test_plain_gymnasium_reaches_our_environments(tmp_path: Path, backend: str) -> None:
+    with running(tmp_path / "run", Cart=served("CartPole-v1", evaluation_steps=10)) as run:
+        done = inside(run, PLAIN, backend)
+        closing, log = run.end()
+    assert done.exit == 0, done.log
+    assert done.log.splitlines() == [
+        "GatewayVectorEnv (8, 4) NextStep", "SameStep", "(2, 4) [1.0, 1.0]", "False True",
+    ]  # fmt: skip
+    assert closing.fault is None
+    assert not closing.misbehaved
+    assert (closing.used["reproof/Cart-v0"].training, closing.used["reproof/Cart-v0"].evaluation) == (4, 1)
+    assert sorted(log["stream"]) == ["evaluation", *["training"] * 4]
+
+
+def test_a_hostile_job_in_the_clean_room_harms_itself(tmp_path: Path) -> None:
+    with running(tmp_path / "run", Cart=served("CartPole-v1")) as run:
+        done = inside(run, HOSTILE)
+        closing, log = run.end()
+    assert done.exit == 137, done.log
+    assert "open" not in done.log
+    assert closing.fault is None
+    assert closing.misbehaved
+    assert log["length"].tolist() == [1]
+
+
+@pytest.mark.slow
+def test_a_torch_policy_learns_through_it(tmp_path: Path) -> None:
+    with running(tmp_path / "run", Cart=served("CartPole-v1")) as run:
+        done = inside(run, LEARNS)
+    assert done.exit == 0, done.log
