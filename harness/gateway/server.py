@@ -10,7 +10,6 @@ import array
 import contextlib
 import json
 import os
-import pickle
 import select
 import socket
 import sys
@@ -23,10 +22,11 @@ import msgspec
 from gymnasium.vector import AutoresetMode
 
 from harness.gateway import owned, wire
-from harness.gateway.answer import Answer, Fault
+from harness.gateway.answer import Answer, Group, Single
 from harness.gateway.log import EpisodeLog
 from harness.gateway.offer import Closing, Offer, Served, Used
-from harness.gateway.owned import Play, Refusal, Stream
+from harness.gateway.owned import Fault, Play, Refusal, Stream
+from harness.gateway.turn import SEQUENCE, SLEEPS, fence, first_asking
 from harness.gateway.wire import End, Patience
 from harness.record.files import write_slip
 
@@ -47,24 +47,24 @@ class Channel:
     def __init__(self, answer: Answer, end: End) -> None:
         """Begin before the first message."""
         self.answer, self.end = answer, end
-        self.sequence = 0
+        self._acts = {wire.RESET: answer.reset, wire.STEP: answer.step}
+        self._words, self._publish, self._sequence = end.theirs, end.turn.publish, 0
 
     def serve(self) -> str | None:
         """Answer the message that has come; the sentence says what was wrong with it, and the channel is closed."""
-        words = self.end.theirs
-        sequence, asked = words[wire.SEQUENCE], words[wire.ASKED]  # each read once: the client may change them
-        if sequence != self.sequence + 1:
-            return f"sequence number {sequence} in place of {self.sequence + 1}"
-        if asked not in (wire.RESET, wire.STEP):
+        words = self._words
+        sequence, asked = words[SEQUENCE], words[wire.ASKED]  # each read once: the client may change them
+        if sequence != self._sequence + 1:
+            return f"sequence number {sequence} in place of {self._sequence + 1}"
+        act = self._acts.get(asked)
+        if act is None:
             return f"unknown request {asked}"
-        self.sequence = sequence
+        self._sequence = sequence
         try:
-            (self.answer.step if asked == wire.STEP else self.answer.reset)()
-            self.end.mine[wire.STATUS] = wire.OK
+            act()
         except Refusal as refusal:
-            self.answer.note(pickle.dumps((refusal.kind, refusal.text)))
-            self.end.mine[wire.STATUS] = wire.REFUSED
-        self.end.publish(sequence)
+            self.answer.refuse(refusal)
+        self._publish(sequence)
         return None
 
 
@@ -76,6 +76,7 @@ class Server:
         self._offer, self._control, self._log = offer, control, log
         self._streams = _streams(offer, log)
         self._channels: dict[int, Channel] = {}
+        self._watch()
         self._poll = select.poll()
         self._poll.register(0, select.POLLIN)
         self._poll.register(control, select.POLLIN)
@@ -86,16 +87,21 @@ class Server:
 
     def run(self) -> None:
         """Serve until standard input ends."""
-        answered = 0
+        answered, patience = 0, self._patience
         while not self._ended:
-            if self._answer_each():
-                answered += 1
-                if answered % _BURST == 0:
-                    self._look(0)
-            elif self._patience.spins() and self._spin():
-                self._patience.met()
-            else:
+            place = first_asking(self._turns, patience.spins, answered)
+            if place < 0:
                 self._sleep()
+                continue
+            if patience.tried:
+                patience.met()
+            complaint = self._served[place].serve()
+            if complaint is not None:
+                self._complain(complaint)
+                self._drop(self._served[place].end.other.fileno())
+            answered += 1
+            if answered % _BURST == 0:
+                self._look(0)
 
     def closing(self, fault: str | None) -> Closing:
         """Close what is open, and say how it went."""
@@ -109,41 +115,25 @@ class Server:
         }  # fmt: skip
         return Closing(used=used, misbehaved=self._misbehaved, fault=fault)
 
-    def _answer_each(self) -> bool:
-        """Answer what has come; whether anything had."""
-        found = False
-        for number, channel in list(self._channels.items()):
-            if channel.end.theirs[wire.SEQUENCE] != channel.sequence:
-                found = True
-                complaint = channel.serve()
-                if complaint is not None:
-                    self._complain(complaint)
-                    self._drop(number)
-        return found
-
-    def _spin(self) -> bool:
-        """Wait a moment for a message; whether one came."""
-        until = time.perf_counter() + wire.SPIN
-        waiting = [(channel.end.theirs, channel.sequence) for channel in self._channels.values()]
-        while waiting and time.perf_counter() < until:
-            for words, sequence in waiting:
-                if words[wire.SEQUENCE] != sequence:
-                    return True
-        if waiting:
-            self._patience.in_vain()
-        return False
+    def _watch(self) -> None:
+        """Have all that is open looked at, and nothing else."""
+        self._served = list(self._channels.values())
+        self._turns = tuple(channel.end.turn for channel in self._served)
 
     def _sleep(self) -> None:
-        ends = [channel.end for channel in self._channels.values()]
+        """Wait for anything to happen."""
+        began = time.perf_counter_ns()
+        ends = [channel.end for channel in self._served]
         for end in ends:
-            end.mine[wire.SLEEPS] = 1
-        wire.fence()
-        came = any(channel.end.theirs[wire.SEQUENCE] != channel.sequence for channel in self._channels.values())
+            end.mine[SLEEPS] = 1
+        fence()
         try:
-            self._look(0 if came else wire.NAP)
+            self._look(0 if first_asking(self._turns, 0, 0) >= 0 else wire.NAP)
         finally:
             for end in ends:
-                end.mine[wire.SLEEPS] = 0
+                end.mine[SLEEPS] = 0
+        if ends:
+            self._patience.slept(self._patience.spins + time.perf_counter_ns() - began)
 
     def _look(self, seconds: float) -> None:
         """Look at the sockets: hang-ups before newcomers, so that what is closed leaves room."""
@@ -171,6 +161,7 @@ class Server:
 
     def _drop(self, number: int) -> None:
         channel = self._channels.pop(number)
+        self._watch()
         self._poll.unregister(number)
         channel.end.other.close()
         channel.answer.close()
@@ -206,7 +197,7 @@ class Server:
     def _begin(self, message: bytes, other: socket.socket) -> None:
         wanted = _wanted(message)
         plays = self._plays(wanted)
-        answer = Answer(plays, mode=AutoresetMode(wanted.autoreset) if wanted.count else None)
+        answer = Group(plays, AutoresetMode(wanted.autoreset)) if wanted.count else Single(plays)
         handles = answer.take_handles()
         try:
             sent = _send(other, answer.describe(), handles)
@@ -216,8 +207,9 @@ class Server:
         if not sent:
             answer.close()
             raise Refusal("open", "nobody takes the answer")
-        self._channels[other.fileno()] = Channel(answer, End(answer.reply, answer.request, other, count=answer.count))
+        self._channels[other.fileno()] = Channel(answer, End(answer.reply, answer.request, other))
         self._poll.register(other, select.POLLIN)
+        self._watch()
 
     def _plays(self, wanted: Wanted) -> list[Play]:
         if wanted.id not in self._streams:
@@ -239,11 +231,11 @@ class Server:
 
     def _play(self, served: Served, stream: Stream) -> Play:
         try:
-            env = owned.make(served)
+            env, limit = owned.make(served)
         except Exception as error:
             raise Fault(f"{stream.id} cannot be made: {type(error).__name__}: {error}") from error
         self._opened += 1
-        return Play(env=env, stream=stream, index=self._opened - 1)
+        return Play(env=env, stream=stream, index=self._opened - 1, limit=limit)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from gateway.served import Run, running, served
 
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Completed, Job, Limits, SandboxSettings
+from harness.gateway import turn
 
 LIMITS = Limits(cpu=60, wall=120, memory=2 << 30, processes=64, disk=16 << 20)
 PLAIN = """
@@ -66,7 +67,7 @@ for _ in range(20000):
         control.send(os.urandom(100))
 env.step(0)
 words = env.unwrapped._channel._end.mine
-words[1], words[0] = 77, 3
+words[8], words[0] = 77, 3
 for place in ("/proc/%d/mem" % os.getppid(), "/reproof/gateway/sitecustomize.py"):
     try:
         open(place, "r+b").close()
@@ -98,6 +99,21 @@ def test_plain_gymnasium_reaches_our_environments(tmp_path: Path, backend: str) 
     assert not closing.misbehaved
     assert (closing.used["reproof/Cart-v0"].training, closing.used["reproof/Cart-v0"].evaluation) == (4, 1)
     assert sorted(log["stream"]) == ["evaluation", *["training"] * 4]
+
+
+def test_the_road_in_python_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing was compiled; the environment variable reaches the server and the clean room."""
+    monkeypatch.setenv(turn.PURE, "1")
+    code = f"{PLAIN}\nfrom reproof_gateway import turn; print(turn.Turn is turn.PureTurn)"
+    with running(tmp_path / "run", Cart=served("CartPole-v1", evaluation_steps=10)) as run:
+        mixed = run.env()  # a client with C, if it was built, and a server without
+        mixed.reset(seed=1)
+        mixed.close()
+        done = inside(run, code)
+        closing, _ = run.end()
+    assert done.exit == 0, done.log
+    assert done.log.splitlines()[-1] == "True"
+    assert closing.used["reproof/Cart-v0"].training == 4
 
 
 def test_a_hostile_job_in_the_clean_room_harms_itself(tmp_path: Path) -> None:
