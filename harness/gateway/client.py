@@ -38,6 +38,10 @@ class GatewayError(RuntimeError):
     """The gateway cannot do this, or is gone."""
 
 
+class RenderingRefused(GatewayError, TypeError):
+    """The gateway renders nothing; a learner that tries an environment with pictures first goes on without."""
+
+
 _RAISED: dict[str, type[Exception]] = {
     "budget": StepsExhausted,
     "action": ActionRefused,
@@ -142,7 +146,7 @@ def _refuse(options: Any, render_mode: Any) -> None:
     if options:
         raise GatewayError("the gateway takes no options of reset(): the harness decides how an episode begins")
     if render_mode is not None:
-        raise GatewayError(f"the gateway renders nothing: expected render_mode=None, got {render_mode!r}")
+        raise RenderingRefused(f"the gateway renders nothing: expected render_mode=None, got {render_mode!r}")
 
 
 class GatewayEnv(gymnasium.Env[Any, Any]):
@@ -182,7 +186,7 @@ class GatewayEnv(gymnasium.Env[Any, Any]):
 
     def render(self) -> None:
         """Refuse to."""
-        raise GatewayError("the gateway renders nothing; watch the environment outside the clean room")
+        raise RenderingRefused("the gateway renders nothing; watch the environment outside the clean room")
 
     def close(self) -> None:
         """Leave it; an episode under way counts as abandoned."""
@@ -248,7 +252,7 @@ class GatewayVectorEnv(VectorEnv[Any, Any, Any]):
 
     def render(self) -> None:
         """Refuse to."""
-        raise GatewayError("the gateway renders nothing; watch the environments outside the clean room")
+        raise RenderingRefused("the gateway renders nothing; watch the environments outside the clean room")
 
     def close_extras(self, **kwargs: Any) -> None:
         """Leave them; episodes under way count as abandoned."""

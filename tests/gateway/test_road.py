@@ -80,6 +80,28 @@ for number in range(3, 256):
 os.kill(os.getpid(), 9)
 """
 
+LEARNER = """
+import sys
+import gymnasium, torch
+from stable_baselines3 import PPO
+
+def learned(id):
+    model = PPO("MlpPolicy", id, n_steps=512, seed=3, device="cpu")
+    return model.learn(4096), torch.nn.utils.parameters_to_vector(model.policy.parameters())
+
+ours, weights = learned("reproof/Cart-v0")
+_, same = learned("CartPole-v1")
+assert torch.equal(weights, same), (weights - same).abs().max()
+judged, lengths = gymnasium.make("reproof/Cart-v0", phase="evaluation"), []
+for _ in range(10):
+    state, length, over = judged.reset()[0], 0, False
+    while not over:
+        state, _, ended, cut, _ = judged.step(ours.predict(state, deterministic=True)[0])
+        length, over = length + 1, ended or cut
+    lengths.append(length)
+print(sum(lengths) / 10)
+"""
+
 
 def inside(run: Run, code: str, backend: str = "bubblewrap") -> Completed:
     job = Job(command=("python", "-c", code), limits=LIMITS)
@@ -132,3 +154,15 @@ def test_a_torch_policy_learns_through_it(tmp_path: Path) -> None:
     with running(tmp_path / "run", Cart=served("CartPole-v1")) as run:
         done = inside(run, LEARNS)
     assert done.exit == 0, done.log
+
+
+@pytest.mark.slow
+def test_a_learner_of_stable_baselines_learns_what_it_learns_in_process(tmp_path: Path) -> None:
+    """Unchanged, and to the last bit of its weights; what it has learned is then metered."""
+    with running(tmp_path / "run", Cart=served("CartPole-v1", evaluation_steps=5000)) as run:
+        done = inside(run, LEARNER)
+        closing, log = run.end()
+    assert done.exit == 0, done.log
+    judged = log["return"][log["stream"] == "evaluation"]
+    assert judged.mean() == float(done.log.split()[-1]) > 60  # at random some 22
+    assert closing.used["reproof/Cart-v0"].training == 4096
