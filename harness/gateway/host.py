@@ -60,6 +60,12 @@ class Gateway:
     """Of the socket that the client inherits."""
     _client: Path
 
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that the server holds."""
+        pages = Path(f"/proc/{self._child.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
     def dress(self, job: Job) -> Job:
         """The job, so that its Gymnasium reaches this server."""
         return replace(

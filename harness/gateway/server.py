@@ -6,9 +6,7 @@ One thread does everything: what a client asks is seen in shared memory, everyth
 
 from __future__ import annotations
 
-import array
 import contextlib
-import json
 import os
 import select
 import socket
@@ -16,7 +14,6 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import msgspec
 from gymnasium.vector import AutoresetMode
@@ -25,16 +22,16 @@ from harness.gateway import owned, wire
 from harness.gateway.answer import Answer, Group, Single
 from harness.gateway.log import EpisodeLog
 from harness.gateway.offer import Closing, Offer, Served, Used
+from harness.gateway.opening import MOST_ENVIRONMENTS, Wanted, read_wanted, receive, reply_socket, send
 from harness.gateway.owned import Fault, Play, Refusal, Stream
 from harness.gateway.turn import SEQUENCE, SLEEPS, fence, first_asking
 from harness.gateway.wire import End, Patience
 from harness.record.files import write_slip
 
-MOST_CHANNELS, MOST_ENVIRONMENTS = 64, 256
-"""What a run may have open at once."""
+MOST_CHANNELS = 64
+"""What a run may have open at once, beside `MOST_ENVIRONMENTS`."""
 _BURST = 64
 """Rounds in which something was answered, until the sockets are looked at."""
-_HANDLES = 4
 _MESSAGES = 16
 """Messages of one socket that are taken at a time."""
 _COMPLAINTS = 20
@@ -177,30 +174,30 @@ class Server:
         end as long as we live, so an empty message does not mean that it was closed.
         """
         with contextlib.suppress(BlockingIOError):
-            self._open(*_receive(self._control))
+            self._open(*receive(self._control))
 
     def _open(self, message: bytes, handles: list[int]) -> None:
         """Open what a client asks for; the answer goes to the socket that came with the message."""
-        other = _reply_socket(handles)
+        other = reply_socket(handles)
         if other is None:
             self._complain("a request to open something that brought no socket for the answer")
             return
         try:
             self._begin(message, other)
         except Refusal as refused:
-            _send(other, {"refused": refused.text}, [])
+            send(other, {"refused": refused.text}, [])
             other.close()
         except BaseException:
             other.close()
             raise
 
     def _begin(self, message: bytes, other: socket.socket) -> None:
-        wanted = _wanted(message)
+        wanted = read_wanted(message)
         plays = self._plays(wanted)
         answer = Group(plays, AutoresetMode(wanted.autoreset)) if wanted.count else Single(plays)
         handles = answer.take_handles()
         try:
-            sent = _send(other, answer.describe(), handles)
+            sent = send(other, answer.describe(), handles)
         finally:
             for handle in handles:
                 os.close(handle)
@@ -236,62 +233,6 @@ class Server:
             raise Fault(f"{stream.id} cannot be made: {type(error).__name__}: {error}") from error
         self._opened += 1
         return Play(env=env, stream=stream, index=self._opened - 1, limit=limit)
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a client asks to open."""
-
-    id: str
-    count: Annotated[int, msgspec.Meta(ge=0, le=MOST_ENVIRONMENTS)]
-    """How many step as one; 0: a single environment."""
-    phase: Literal["training", "evaluation"]
-    autoreset: Literal["NextStep", "SameStep"]
-    keywords: dict[str, Any]
-
-
-def _wanted(message: bytes) -> Wanted:
-    try:
-        return msgspec.json.decode(message, type=Wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal("open", f"this request cannot be read: {str(error)[:200]}") from None
-
-
-def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
-    """One message and the descriptors with it; those that do not fit, the kernel closes."""
-    room = socket.CMSG_SPACE(_HANDLES * array.array("i").itemsize)
-    message, parts, _, _ = control.recvmsg(wire.LARGEST_MESSAGE, room, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
-    handles = array.array("i")
-    for level, kind, data in parts:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            handles.frombytes(data[: len(data) - len(data) % handles.itemsize])
-    return message, handles.tolist()
-
-
-def _reply_socket(handles: list[int]) -> socket.socket | None:
-    """The one socket that came with a message; whatever else came is closed."""
-    found = None
-    for handle in handles:
-        if found is None and len(handles) == 1:
-            with contextlib.suppress(OSError):
-                found = socket.socket(fileno=handle)
-        if found is None:
-            os.close(handle)
-    if found is None:
-        return None
-    if (found.family, found.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
-        found.close()
-        return None
-    found.setblocking(False)
-    return found
-
-
-def _send(other: socket.socket, told: dict[str, Any], handles: list[int]) -> bool:
-    """Send without ever waiting; False: nobody takes it."""
-    try:
-        socket.send_fds(other, [json.dumps(told).encode()], handles)
-    except OSError:
-        return False
-    return True
 
 
 def _streams(offer: Offer, log: EpisodeLog) -> dict[str, tuple[Stream, Stream]]:

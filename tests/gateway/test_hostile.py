@@ -24,7 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.gateway import client, turn, wire
-from harness.gateway.server import MOST_CHANNELS, MOST_ENVIRONMENTS
+from harness.gateway.opening import MOST_ENVIRONMENTS
+from harness.gateway.server import MOST_CHANNELS
 
 SOON = 10.0
 """Seconds within which a server must have answered, or ended."""
