@@ -60,7 +60,7 @@ class _Channel:
         ours, request, reply, (self.observation_space, self.action_space) = _open(wanted)
         frame = Frame(self.observation_space, self.action_space, max(count, 1))
         self._sequence, self._count, self._layouts = 0, count, Layouts()
-        self._end: wire.End | None = wire.End(request, reply, ours)
+        self._end: wire.End | None = wire.End(request, reply, ours, asks=True)
         asked, told = frame.request(request), frame.reply(reply)
         self.seeds, self.actions = asked.seeds, asked.actions
         self.rewards, self.terminated, self.truncated = told.rewards, told.terminated, told.truncated

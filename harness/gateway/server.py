@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import sys
 import time
@@ -24,7 +23,7 @@ from harness.gateway.log import EpisodeLog
 from harness.gateway.offer import Closing, Offer, Served, Used
 from harness.gateway.opening import MOST_ENVIRONMENTS, Wanted, read_wanted, receive, reply_socket, send
 from harness.gateway.owned import Fault, Play, Refusal, Stream
-from harness.gateway.turn import SEQUENCE, SLEEPS, fence, first_asking
+from harness.gateway.turn import SEQUENCE, doze, first_come
 from harness.gateway.wire import End, Patience
 from harness.record.files import write_slip
 
@@ -32,8 +31,6 @@ MOST_CHANNELS = 64
 """What a run may have open at once, beside `MOST_ENVIRONMENTS`."""
 _BURST = 64
 """Rounds in which something was answered, until the sockets are looked at."""
-_MESSAGES = 16
-"""Messages of one socket that are taken at a time."""
 _COMPLAINTS = 20
 RAW, CLOSING = "episodes.raw", "closing.json"
 
@@ -74,9 +71,7 @@ class Server:
         self._streams = _streams(offer, log)
         self._channels: dict[int, Channel] = {}
         self._watch()
-        self._poll = select.poll()
-        self._poll.register(0, select.POLLIN)
-        self._poll.register(control, select.POLLIN)
+        self._others = (0, control.fileno())
         self._patience = Patience()
         self._opened = 0
         self._misbehaved: list[str] = []
@@ -86,7 +81,7 @@ class Server:
         """Serve until standard input ends."""
         answered, patience = 0, self._patience
         while not self._ended:
-            place = first_asking(self._turns, patience.spins, answered)
+            place = first_come(self._turns, patience.spins, answered)
             if place < 0:
                 self._sleep()
                 continue
@@ -120,46 +115,23 @@ class Server:
     def _sleep(self) -> None:
         """Wait for anything to happen."""
         began = time.perf_counter_ns()
-        ends = [channel.end for channel in self._served]
-        for end in ends:
-            end.mine[SLEEPS] = 1
-        fence()
-        try:
-            self._look(0 if first_asking(self._turns, 0, 0) >= 0 else wire.NAP)
-        finally:
-            for end in ends:
-                end.mine[SLEEPS] = 0
-        if ends:
+        self._look(wire.NAP)
+        if self._served:
             self._patience.slept(self._patience.spins + time.perf_counter_ns() - began)
 
-    def _look(self, seconds: float) -> None:
+    def _look(self, milliseconds: int) -> None:
         """Look at the sockets: hang-ups before newcomers, so that what is closed leaves room."""
-        ready = {number: event for number, event in self._poll.poll(seconds * 1000)}
-        if 0 in ready:
-            self._ended = True
-        for number in ready.keys() & self._channels.keys():
-            if not self._hear(self._channels[number].end.other):
+        for number in doze(self._turns, self._others, milliseconds):
+            if number in self._channels:
                 self._drop(number)
-        if self._control.fileno() in ready:
-            self._welcome()
-
-    @staticmethod
-    def _hear(other: socket.socket) -> bool:
-        """Take the bytes that woke us; False once the client is gone."""
-        try:
-            for _ in range(_MESSAGES):
-                if not other.recv(64, socket.MSG_DONTWAIT):
-                    return False
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return True
+            elif number == 0:
+                self._ended = True
+            else:
+                self._welcome()
 
     def _drop(self, number: int) -> None:
         channel = self._channels.pop(number)
         self._watch()
-        self._poll.unregister(number)
         channel.end.other.close()
         channel.answer.close()
 
@@ -204,8 +176,7 @@ class Server:
         if not sent:
             answer.close()
             raise Refusal("open", "nobody takes the answer")
-        self._channels[other.fileno()] = Channel(answer, End(answer.reply, answer.request, other))
-        self._poll.register(other, select.POLLIN)
+        self._channels[other.fileno()] = Channel(answer, End(answer.reply, answer.request, other, asks=False))
         self._watch()
 
     def _plays(self, wanted: Wanted) -> list[Play]:

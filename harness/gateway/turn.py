@@ -1,4 +1,4 @@
-"""Whose turn it is on a channel: showing a sequence number, looking for the other side's, for a while.
+"""Whose turn it is on a channel: showing a sequence number, looking for the other side's, and sleeping until it comes.
 
 The same is written in C (_turn.c), which is taken where it was built. This file is laid into the clean room as well.
 """
@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 SEQUENCE, SLEEPS = 0, 1
 """Places in a memory, counted in words of eight bytes."""
-FORM = 1
+FORM = 2
 """Of what is written in C; an older library that was left lying about is not taken."""
 PURE = "REPROOF_PURE_PYTHON"
 """The environment variable that has the C left out, if it is set."""
 _LOOKS = 16
+_MESSAGES = 16
+"""Of one socket, taken at a time."""
 _lock = threading.Lock()
 
 
-def fence() -> None:
+def _fence() -> None:
     """Order what was written before against what is read after: a lock is a full barrier on x86."""
     _lock.acquire()
     _lock.release()
@@ -31,48 +35,72 @@ def fence() -> None:
 class PureTurn:
     """One end of a channel."""
 
-    __slots__ = ("_mine", "_other", "_published", "_theirs")
+    __slots__ = ("_behind", "_known", "_mine", "_theirs", "number")
 
-    def __init__(self, mine: memoryview, theirs: memoryview, number: int, /) -> None:
-        """Keep both memories, and the descriptor of the socket that wakes the other side."""
+    def __init__(self, mine: memoryview, theirs: memoryview, number: int, behind: bool, /) -> None:
+        """Begin with nothing said on either side.
+
+        Args:
+            mine: The memory that this side writes.
+            theirs: The one that the other side writes.
+            number: Descriptor of the socket that wakes the other side, and this one.
+            behind: Whether what is published here is a question, whose answer has the same number.
+        """
         self._mine, self._theirs = mine.cast("B").cast("Q"), theirs.cast("B").cast("Q")
-        self._other, self._published = number, 0
+        self.number, self._behind, self._known = number, int(behind), 0
 
     def publish(self, sequence: int, /) -> None:
         """Show what was written, and wake the other side should it sleep.
 
         It is woken by a byte: a full socket has bytes enough, and a closed one nobody to wake.
         """
-        self._published = sequence
-        fence()
+        self._known = sequence - self._behind
+        _fence()
         self._mine[SEQUENCE] = sequence
-        fence()
+        _fence()
         if self._theirs[SLEEPS]:
-            self._wake()
+            with contextlib.suppress(OSError), _borrowed(self.number) as other:
+                other.send(b"!", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
-    def answered(self, nanoseconds: int, /) -> bool:
-        """Whether the other side shows what was published last, at some time within so many nanoseconds."""
-        theirs, published = self._theirs, self._published
+    def came(self, nanoseconds: int, /) -> bool:
+        """Whether the other side shows anything new, at some time within so many nanoseconds."""
+        theirs, known = self._theirs, self._known
         until = time.perf_counter_ns() + nanoseconds
-        while theirs[SEQUENCE] != published:
+        while theirs[SEQUENCE] == known:
             for _ in range(_LOOKS):
-                if theirs[SEQUENCE] == published:
+                if theirs[SEQUENCE] != known:
                     return True
             if time.perf_counter_ns() > until:
                 return False
         return True
 
-    def asks(self) -> bool:
-        """Whether the other side shows anything else than what was published last."""
-        return self._theirs[SEQUENCE] != self._published
+    def lie_down(self, asleep: int) -> None:
+        """Say whether this side has to be woken."""
+        self._mine[SLEEPS] = asleep
 
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._other)) as other:
-            other.send(b"!", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    def is_gone(self) -> bool:
+        """Take the bytes that woke this side, a few of a flood; whether the other side is gone."""
+        with _borrowed(self.number) as other:
+            try:
+                return not all(other.recv(64, socket.MSG_DONTWAIT) for _ in range(_MESSAGES))
+            except BlockingIOError:
+                return False
+            except OSError:
+                return True
 
 
-def pure_first_asking(turns: tuple[PureTurn, ...], nanoseconds: int, first: int, /) -> int:
-    """The place of a turn whose other side asks, at some time within so many nanoseconds; -1: none does.
+@contextlib.contextmanager
+def _borrowed(number: int) -> Iterator[socket.socket]:
+    """A descriptor as a socket, which is not closed afterwards."""
+    other = socket.socket(fileno=number)
+    try:
+        yield other
+    finally:
+        other.detach()
+
+
+def pure_first_come(turns: tuple[PureTurn, ...], nanoseconds: int, first: int, /) -> int:
+    """The place of a turn whose other side shows anything new, at some time within so many nanoseconds; or -1.
 
     Args:
         turns: Of all channels.
@@ -83,11 +111,37 @@ def pure_first_asking(turns: tuple[PureTurn, ...], nanoseconds: int, first: int,
     until = time.perf_counter_ns() + nanoseconds
     while turns:
         for at in places:
-            if turns[at].asks():
+            if turns[at].came(0):
                 return at
         if time.perf_counter_ns() >= until:
             break
     return -1
+
+
+def pure_doze(turns: tuple[PureTurn, ...], others: tuple[int, ...], milliseconds: int, /) -> list[int]:
+    """Sleep until anything happens, for at most so many milliseconds.
+
+    Args:
+        turns: Of all channels; new on one of them is not told of.
+        others: Descriptors to wait for besides.
+        milliseconds: How long to sleep.
+
+    Returns:
+        The descriptors of turns whose other side is gone, and those of `others` that have something to say.
+    """
+    poll = select.poll()
+    for number in (*(turn.number for turn in turns), *others):
+        poll.register(number, select.POLLIN)
+    for turn in turns:
+        turn.lie_down(1)
+    _fence()
+    try:
+        ready = {number for number, _ in poll.poll(0 if pure_first_come(turns, 0, 0) >= 0 else milliseconds)}
+    finally:
+        for turn in turns:
+            turn.lie_down(0)
+    gone = [turn.number for turn in turns if turn.number in ready and turn.is_gone()]
+    return [*gone, *(number for number in others if number in ready)]
 
 
 def _is_built() -> bool:
@@ -102,6 +156,7 @@ def _is_built() -> bool:
 
 if TYPE_CHECKING or _is_built():
     from ._turn import Turn as Turn
-    from ._turn import first_asking as first_asking
+    from ._turn import doze as doze
+    from ._turn import first_come as first_come
 else:
-    Turn, first_asking = PureTurn, pure_first_asking
+    Turn, first_come, doze = PureTurn, pure_first_come, pure_doze

@@ -18,11 +18,10 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import select
 import socket
 import time
 
-from .turn import SLEEPS, Turn, fence
+from .turn import Turn, doze
 
 RESET, STEP = 1, 2
 NOTHING, REFUSED, INFOS = 0, 1, 2
@@ -37,12 +36,14 @@ VARIABLE = "REPROOF_GATEWAY"
 """The environment variable that names the descriptor of the server's socket."""
 LARGEST_MESSAGE = 16_384
 """Bytes of a message on a socket."""
-NAP = 0.2
-"""Seconds after which a sleeper looks up by itself, should a wake-up be lost."""
-SHORTEST, LONGEST = 200_000, 5_000_000
-"""Nanoseconds of a spin; a step of most environments takes less than the first."""
+NAP = 200
+"""Milliseconds after which a sleeper looks up by itself, should a wake-up be lost."""
+FIRST, SHORTEST, LONGEST = 200_000, 50_000, 5_000_000
+"""Nanoseconds of a spin: the first one, and the limits of later ones."""
 _FEWEST, _MOST = 8, 1024
 """Waits without a spin after one in vain."""
+_FORGETS = 1.1
+"""By how much the shortest wait of late may grow with each one that is longer."""
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _SEAL_FUTURE_WRITE = 0x0010
 """F_SEAL_FUTURE_WRITE of linux/fcntl.h, which Python does not name."""
@@ -57,15 +58,16 @@ class Patience:
     """Whether a wait spins before it sleeps, and for how long.
 
     On a busy machine the other side cannot run while this one spins, and on an idle one a sleep costs more than a step:
-    so a spin in vain is paid for by some waits without one. What took long but not too long is spun for next time.
+    so a spin in vain is paid for by some waits without one. What is spun for follows the shortest waits of late: long
+    ones tell of other programs.
     """
 
-    __slots__ = ("_limit", "_penalty", "_skip", "spins", "tried")
+    __slots__ = ("_least", "_penalty", "_skip", "spins", "tried")
 
     def __init__(self) -> None:
         """Begin by spinning."""
-        self._skip, self._penalty, self._limit = 0, _FEWEST, SHORTEST
-        self.spins = SHORTEST
+        self._skip, self._penalty, self._least = 0, _FEWEST, float(LONGEST)
+        self.spins = FIRST
         """Nanoseconds to spin next time; 0: not at all."""
         self.tried = False
         """Whether it should be told of what is met."""
@@ -74,19 +76,22 @@ class Patience:
         """A wait has ended without a sleep."""
         if self._skip:
             self._skip -= 1
-            self.spins = 0 if self._skip else self._limit
+            self.spins = 0 if self._skip else self._limit()
         else:
             self._penalty >>= 1
             self.tried = self._penalty > _FEWEST
 
     def slept(self, waited: int) -> None:
         """A wait has ended in a sleep, and took so many nanoseconds in all."""
+        self._least = min(_FORGETS * self._least, waited)
         if self._skip:
             self.met()
-            return
-        self._limit = min(2 * waited, LONGEST) if waited < LONGEST else SHORTEST
-        self._skip, self._penalty = self._penalty, min(self._penalty << 1, _MOST)
-        self.spins, self.tried = 0, True
+        else:
+            self._skip, self._penalty = self._penalty, min(self._penalty << 1, _MOST)
+            self.spins, self.tried = 0, True
+
+    def _limit(self) -> int:
+        return SHORTEST if self._least >= LONGEST else min(max(int(2 * self._least), SHORTEST), LONGEST)
 
 
 class Hangup(Exception):
@@ -96,17 +101,22 @@ class Hangup(Exception):
 class End:
     """One end of a channel: the memory this side writes, the memory it reads, and the socket."""
 
-    __slots__ = ("_answered", "_patience", "_publish", "_sleeper", "mine", "other", "theirs", "turn")
+    __slots__ = ("_came", "_patience", "_publish", "mine", "other", "theirs", "turn")
 
-    def __init__(self, mine: memoryview, theirs: memoryview, other: socket.socket) -> None:
-        """Keep the three; the socket must not block."""
+    def __init__(self, mine: memoryview, theirs: memoryview, other: socket.socket, *, asks: bool) -> None:
+        """Keep the three.
+
+        Args:
+            mine: What this side writes.
+            theirs: What the other side writes.
+            other: Must not block.
+            asks: Whether this is the side that asks.
+        """
         self.mine, self.theirs = mine.cast("Q"), theirs.cast("Q")
         self.other = other
-        self.turn = Turn(mine, theirs, other.fileno())
-        self._publish, self._answered = self.turn.publish, self.turn.answered
+        self.turn = Turn(mine, theirs, other.fileno(), asks)
+        self._publish, self._came = self.turn.publish, self.turn.came
         self._patience = Patience()
-        self._sleeper = select.poll()
-        self._sleeper.register(other, select.POLLIN)
 
     def ask(self, sequence: int) -> None:
         """Show what was written, and wait until the other side shows the same sequence number.
@@ -116,35 +126,17 @@ class End:
         """
         self._publish(sequence)
         patience = self._patience
-        if not self._answered(patience.spins):
+        if not self._came(patience.spins):
             self._wait()
         elif patience.tried:
             patience.met()
 
     def _wait(self) -> None:
-        began = time.perf_counter_ns()
-        while not self._answered(0):
-            self._sleep()
+        turns, began = (self.turn,), time.perf_counter_ns()
+        while not self._came(0):
+            if doze(turns, (), NAP) and not self._came(0):
+                raise Hangup
         self._patience.slept(self._patience.spins + time.perf_counter_ns() - began)
-
-    def _sleep(self) -> None:
-        self.mine[SLEEPS] = 1
-        fence()
-        try:
-            if not self.turn.answered(0) and self._sleeper.poll(NAP * 1000):
-                self._hear()
-        finally:
-            self.mine[SLEEPS] = 0
-
-    def _hear(self) -> None:
-        try:
-            heard = self.other.recv(64, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            raise Hangup from error
-        if not heard:
-            raise Hangup
 
 
 def shared(size: int, *, writable: bool) -> tuple[int, memoryview]:
