@@ -1,9 +1,9 @@
 """Steps a second through the gateway, beside the same environments in process and in AsyncVectorEnv.
 
-Run `python benchmarks/gateway.py [--json] [--repetitions N] [--case NAME]`. The client runs in the clean room, where
-the three take turns; ratios are medians over paired rounds. It runs once with the cores free and once with one of them
-taken by a busy loop. Figures of a machine that does other work beside are provisional. It also measures what a million
-steps add to the server's memory, and how many metered runs at once get the most steps out of the machine's cores.
+Run `python benchmarks/gateway.py [--json] [--repetitions N] [--case NAME] [--cores free|busy]`. The client runs in the
+clean room, where the three take turns; ratios are medians over paired rounds. It runs once with the cores free and once
+with one of them taken by a busy loop. Figures of a machine that does other work beside are provisional. It also measures
+what a million steps add to the server's memory, and how many metered runs at once get the most steps out of the cores.
 """
 
 from __future__ import annotations
@@ -137,13 +137,16 @@ def main() -> int:
     """Measure, print, and end with 0 if every goal is met."""
     parser = options(__doc__, repetitions=15)
     parser.add_argument("--case", choices=list(CASES), action="append", help="only this one; may be repeated")
+    parser.add_argument("--cores", choices=["free", "busy"], action="append", help="only so; both if left out")
     chosen = parser.parse_args()
     room = open_sandbox()
     figures = []
-    for cores in ("free", "busy"):
+    for cores in chosen.cores or ("free", "busy"):
         with _taken(cores):
             figures += [_figure(room, case, cores, chosen.repetitions) for case in chosen.case or CASES]
-    beside = {} if chosen.case else {"memory_mb": _memory(room), "scheduling": _scheduling(room, REPEATED)}
+    beside = (
+        {} if chosen.case or chosen.cores else {"memory_mb": _memory(room), "scheduling": _scheduling(room, REPEATED)}
+    )
     _print(figures, beside, as_json=chosen.json)
     return 0 if all(figure.met for figure in figures) and beside.get("memory_mb", 0.0) <= MEMORY_GOAL else 1
 
