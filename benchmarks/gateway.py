@@ -2,7 +2,7 @@
 
 Run `python benchmarks/gateway.py [--json] [--repetitions N] [--case NAME] [--cores free|busy]`. The client runs in the
 clean room, where the three take turns; ratios are medians over paired rounds. It runs once with the cores free and once
-with one of them taken by a busy loop. Figures of a machine that does other work beside are provisional. It also measures
+with one taken by a busy loop. Figures of a machine that does other work beside are provisional. It also measures
 what a million steps add to the server's memory, and how many metered runs at once get the most steps out of the cores.
 """
 
