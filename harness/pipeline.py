@@ -171,6 +171,14 @@ def score(road: Road, *, again: bool = False) -> Score:
     return result
 
 
+def graded_again(road: Road) -> Graded:
+    """Every leaf judged anew from the kept outputs."""
+    done = read(road.records / "rerun.json", Rerun)
+    units = units_of(road, done)
+    records = known_records(units, road.store, done.faults)
+    return grade(road.paper, measure(road.paper, units, records, road.store), units, records, road.store)
+
+
 def scored(road: Road, done: Rerun) -> tuple[Score, list[Measurement]]:
     """The score that a rerun's kept outputs give, and what was measured; nothing is written."""
     units = units_of(road, done)

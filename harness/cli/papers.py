@@ -143,7 +143,9 @@ def sync(name: str, check: bool, as_json: bool) -> None:
 
 
 @paper.command()
-@click.argument("name", metavar="PAPER", shell_complete=offer_papers)
+@click.argument("names", metavar="[PAPER]...", nargs=-1, shell_complete=offer_papers)
+@click.option("--all", "every", is_flag=True, help="Every paper that is found.")
+@click.option("--mutation", "only", metavar="NAME", multiple=True, help="Try this mutation alone; may be repeated.")
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
@@ -155,23 +157,45 @@ def sync(name: str, check: bool, as_json: bool) -> None:
     "--private-path", type=click.Path(path_type=Path, exists=True), default=None, help="References kept elsewhere."
 )
 @as_json
-def validate(name: str, results: Path, private_path: Path | None, as_json: bool) -> None:
-    """Prove a paper fair: its reference passes, its starter earns nothing, its mutations are caught.
+def validate(
+    names: tuple[str, ...],
+    every: bool,
+    only: tuple[str, ...],
+    results: Path,
+    private_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Prove papers fair: the reference passes, the starter earns nothing, every mistake and every replay is caught.
 
-    Where something is left to do in the paper's folder, that is listed, and nothing is run.
+    Where something is left to do in a paper's folder, that is listed, and nothing is run. What was done for the same
+    content is not done again, so an interrupted validation goes on, and a second one is instant.
 
     \b
     Example:
       reproof paper validate tree_search
-      reproof paper validate tree_search --json
+      reproof paper validate tree_search --mutation naive_backup
+      reproof paper validate --all --json
     """
     from harness.cli.terminal import Teller, print_json
+    from harness.errors import UsageError
+    from harness.folders import find_papers
     from harness.paper.load import open_paper
     from harness.report.papers import print_proof
+    from harness.validation.proof import Proof
     from harness.validation.validate import validate as prove
 
-    with Teller() as teller:
-        found = open_paper(name, private_path=private_path)
-        proof = prove(found, results, tell=teller.say, progress=teller.progress)
-    print_json(proof.model_dump(mode="json")) if as_json else print_proof(proof)
-    sys.exit(0 if proof.fair else 1)
+    if bool(names) == every or (only and len(names) != 1):
+        expected = "the papers' names, or --all; with --mutation exactly one name"
+        raise UsageError("which papers?", expected=expected, remedy="`reproof papers` lists them")
+    fair, proofs = True, list[Proof]()
+    for name in sorted(find_papers()) if every else names:
+        with Teller() as teller:
+            found = open_paper(name, private_path=private_path)
+            proof = prove(found, results, tell=teller.say, progress=teller.progress, only=only)
+        fair, proofs = fair and proof.fair, [*proofs, proof]
+        if not as_json:
+            print_proof(proof)
+    if as_json:
+        shown = [proof.model_dump(mode="json") for proof in proofs]
+        print_json(shown if every or len(shown) > 1 else shown[0])
+    sys.exit(0 if fair else 1)

@@ -16,7 +16,7 @@ from harness.paper.mutations import read_mutations
 from harness.paper.quantities import show_seconds, show_size
 
 if TYPE_CHECKING:
-    from harness.validation.validate import Proof  # it brings the whole road with it
+    from harness.validation.proof import Proof  # it brings the whole road with it
 
 
 def listed(tell: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -98,20 +98,40 @@ def print_paper(paper: Paper) -> None:
 
 
 def print_proof(proof: Proof) -> None:
-    """Whether a paper is fair, with the value that caught each mutation."""
+    """Whether a paper is fair, with the value that caught each mutation, and what to do where a check fails."""
     for mutation in proof.mutations:
-        sign = click.style("caught    ", fg="green") if mutation.caught else click.style("NOT CAUGHT", fg="red")
-        click.echo(
-            f"{sign} {mutation.name}: {mutation.verdict}, score {mutation.score:.3f}\n           {mutation.detail}"
-        )
-    if proof.mutations:
-        click.echo("")
+        head = f"{_caught(mutation.caught)} {mutation.name}: {mutation.verdict}, score {mutation.score:.3f}"
+        click.echo("\n           ".join([head, *mutation.detail.split("; ")]))
+    for coder in proof.hard_coders:
+        head = f"{_caught(coder.caught)} hard-coder {coder.form}: {coder.verdict}, score {coder.score:.3f}"
+        click.echo("\n           ".join([head, *coder.by]))
+    if proof.margins:
+        _print_margins(proof)
+    click.echo("")
     for check in proof.checks:
-        sign = click.style("ok ", fg="green") if check.ok else click.style("NO ", fg="red")
-        click.echo(f"{sign} {check.name}: {check.detail}")
+        click.echo(f"{_sign(check.ok)} {check.name}: {check.detail}")
         for problem in check.problems:
             click.echo(f"      {problem}")
+        if not check.ok:
+            click.echo(f"      what to do: {check.remedy}")
     click.echo(f"\n{proof.paper} is {'fair' if proof.fair else 'NOT fair'}{_not_walked(proof)}")
+
+
+def _caught(caught: bool) -> str:
+    return click.style("caught    ", fg="green") if caught else click.style("NOT CAUGHT", fg="red")
+
+
+def _sign(ok: bool) -> str:
+    return click.style("ok ", fg="green") if ok else click.style("NO ", fg="red")
+
+
+def _print_margins(proof: Proof) -> None:
+    """Leaf by leaf: margin, spread between honest runs, and the way to the nearest mutation."""
+    click.echo("\nmargin of each leaf, beside three spreads and half the way to the nearest mutation")
+    for one in proof.margins:
+        way = f"{one.distance / 2:.4g} ({one.nearest_mutation})" if one.distance is not None else "no mutation"
+        head = f"{_sign(one.problem is None)} {one.claim}"
+        click.echo(f"{head}: {3 * one.spread:.4g} <= {one.margin:.4g} <= {way}")
 
 
 def _not_walked(proof: Proof) -> str:

@@ -14,8 +14,10 @@ from tiny_paper import BRIEF, LEAN_MUTATIONS, STUB, WORK, lean, write_paper
 from harness.errors import PaperError
 from harness.paper.load import load_paper
 from harness.paper.mutations import read_mutations
+from harness.validation.looks import looks
+from harness.validation.proof import Proof
 from harness.validation.sync import generated_brief, synchronise
-from harness.validation.validate import Proof, validate
+from harness.validation.validate import validate
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,7 +39,9 @@ def test_the_lean_paper_is_fair(lean_folder: Path, tmp_path: Path, cli: Cli) -> 
     found = json.loads(done.stdout)
     assert {"paper", "fair", "checks", "reference", "starter", "mutations"} <= set(found)
     assert found["fair"] is True
-    assert all(set(check) == {"name", "ok", "detail", "problems"} and check["ok"] for check in found["checks"])
+    assert all(
+        set(check) == {"name", "ok", "detail", "problems", "remedy"} and check["ok"] for check in found["checks"]
+    )
     assert found["reference"]["verdict"] == "PASS"
     assert found["reference"]["score"] == pytest.approx(1.0)
     assert found["starter"]["score"] == 0.0
@@ -74,28 +78,42 @@ def test_a_mutation_that_crashes_or_changes_nothing_is_not_caught(tmp_path: Path
     assert [check.name for check in proof.checks if not check.ok] == ["every mutation is caught"]
 
 
-def test_what_can_be_seen_without_running(tmp_path: Path) -> None:
-    from harness.validation.validate import _looks
+@pytest.mark.slow
+def test_a_second_validation_is_known_and_an_interrupted_one_goes_on(lean_folder: Path, tmp_path: Path) -> None:
+    synchronise(load_paper(lean_folder), write=True)
+    paper, said = load_paper(lean_folder), list[str]()
+    (tried,) = validate(paper, tmp_path, tell=said.append, only=["doubled_step"]).mutations
+    attempts = len(list((tmp_path / "validation/attempts").iterdir()))
+    proof = validate(paper, tmp_path, tell=said.append)
+    assert [caught.attempt for caught in proof.mutations] == [tried.attempt]
+    assert len(list((tmp_path / "validation/attempts").iterdir())) == attempts + 6
+    said.clear()
+    assert validate(paper, tmp_path, tell=said.append) == proof
+    assert len(said) == 1
+    assert "known" in said[0]
+    work = lean_folder / "private/reference/reproduction/work.py"
+    work.write_text(f"{work.read_text()}# changed\n")
+    assert validate(load_paper(lean_folder), tmp_path, tell=said.append).content != proof.content
 
+
+def test_what_can_be_seen_without_running(tmp_path: Path) -> None:
     folder = write_paper(tmp_path / "lean", lean, brief=BRIEF.replace("`walk`", "it"))
     paper = load_paper(folder)
-    failed = {check.name: check.detail for check in _looks(paper) if not check.ok}
+    failed = {check.name: check.detail for check in looks(paper) if not check.ok}
     assert set(failed) == {"generated parts in step", "each experiment in the brief"}
     assert "walk" in failed["each experiment in the brief"]
 
 
 def test_text_of_the_reference_in_the_starter_is_found(tmp_path: Path) -> None:
-    from harness.validation.validate import _looks
-
     folder = write_paper(tmp_path / "lean", lean)
     stolen = next(line for line in WORK.splitlines() if "scale * instance" in line)
     (folder / "starter/reproduction/hints.py").write_text(f"def hint():\n{stolen}\n")
-    failed = {check.name: check.detail for check in _looks(load_paper(folder)) if not check.ok}
+    failed = {check.name: check.detail for check in looks(load_paper(folder)) if not check.ok}
     assert "no reference text in the starter" in failed
     stub = folder / "starter/reproduction/work.py"
     (folder / "starter/reproduction/hints.py").unlink()
     stub.write_text(f"{STUB}\n\ndef hint():\n{stolen}\n")
-    failed = {check.name: check.detail for check in _looks(load_paper(folder)) if not check.ok}
+    failed = {check.name: check.detail for check in looks(load_paper(folder)) if not check.ok}
     assert "no reference text in the starter" in failed, (
         "in the file that the reference replaces it is given away as well"
     )
