@@ -10,7 +10,7 @@ from harness.attempt.plumbing import File, Files, Objects, Signature, commit, na
 from harness.attempt.work import BRIEF
 from harness.errors import PaperError
 from harness.paper.load import Paper
-from harness.paper.mutations import REFERENCE, Mutation
+from harness.paper.mutations import ALTERNATIVE, REFERENCE, Mutation
 
 TASK = "TASK.md"
 START_FILE = "start_commit"
@@ -125,6 +125,15 @@ def reference_files(paper: Paper) -> dict[str, File]:
         PaperError: There is no reference here.
     """
     return overlay_tree(paper, paper.private_file(REFERENCE))
+
+
+def alternative_files(paper: Paper) -> dict[str, File]:
+    """The start files with the second opinion laid over them: a correct solution written from the brief alone.
+
+    Raises:
+        PaperError: There is none here.
+    """
+    return overlay_tree(paper, paper.private_file(ALTERNATIVE))
 
 
 def overlay_tree(paper: Paper, overlay: Path | Mutation) -> dict[str, File]:

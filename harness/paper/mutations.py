@@ -14,7 +14,8 @@ from harness.paper.load import Paper
 from harness.paper.source import Source, Where, read
 
 FILE = "mutations.yaml"
-REFERENCE = "reference"
+REFERENCE, ALTERNATIVE = "reference", "alternative"
+"""Folders of the private part: our solution, and another one that was written from the brief alone."""
 
 
 class Mutation(Entry):

@@ -90,7 +90,8 @@ def _line(leaf: ClaimScore) -> Table:
 def _gates(score: Score) -> Iterator[RenderableType]:
     yield Text("\nintegrity", style="bold")
     for gate in score.integrity:
-        sign, colour = ("✘", "red") if gate.fired else ("✔", "green")
+        fired = ("✘", "red") if gate.denies_pass else ("⚑", "yellow")  # a flag asks for an audit, and takes nothing
+        sign, colour = fired if gate.fired else ("✔", "green")
         yield Padding(
             Text(f"{sign} ", style=colour)
             + Text(f"gate {gate.gate}, {gate.name}: ")

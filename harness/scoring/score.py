@@ -17,6 +17,7 @@ from harness.record.store import Record
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Unit
+from harness.scoring.audit import flags
 from harness.scoring.evidence import Evidence, gather
 from harness.scoring.explain import explain, interval_of, measured_of, settles, target_of
 from harness.scoring.finding import VERDICTS, FloatArray, Verdict
@@ -186,7 +187,7 @@ def grade(
     """
     evidence = gather(paper, measurements, probe_evidence(paper, units, records, store))
     judged = [leaf for item in evidence for leaf in judge(item)]
-    gates = [seed_invariance(paper, units, records, store), perturbation(judged)]
+    gates = [seed_invariance(paper, units, records, store), *flags(judged), perturbation(judged)]
     interval, covered = _interval(judged)
     isolated = all(records[unit.key].trusted_isolation for unit in units)
     return Graded(judged=judged, gates=gates, interval=interval, coverage=covered, isolated=isolated)

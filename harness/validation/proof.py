@@ -90,6 +90,8 @@ class Proof(Record):
     reference: Graded | None
     """None where something is left to do: then nothing is run."""
     starter: Graded | None
+    alternative: Graded | None = None
+    """The second opinion: a solution by somebody who had the brief alone."""
     mutations: list[Caught]
     hard_coders: list[HardCoded] = Field(default_factory=list)
     margins: list[Margin] = Field(default_factory=list)

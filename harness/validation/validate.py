@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from harness.paper.load import Paper
-from harness.paper.mutations import Mutation, find_mutation, read_mutations
+from harness.paper.mutations import ALTERNATIVE, Mutation, find_mutation, read_mutations
 from harness.pipeline import Rerun as RerunRecord
 from harness.pipeline import graded_again, units_of
 from harness.record.store import read, write
@@ -80,13 +80,15 @@ def _proved(paper: Paper, trial: _Estimated, checks: list[Check], only: Sequence
         fair = all(check.ok for check in checks)
         return Proof(paper=paper.id, fair=fair, checks=checks, reference=reference, starter=None, mutations=caught)
     starter = _graded(*trial.run("starter", "starter"))
+    second = _graded(*trial.run("alternative", "alternative")) if _has_alternative(paper) else None
     recorded = trial.run("reference", "reference", slots="first", plan="recorded")[0]
     coded = [_coded(form, *trial.run("hard_coder", form, of=str(recorded.folder))) for form in FORMS]
     wide = margins(graded_again(road), mutations, caught)
-    checks = [*checks, *_honest(paper, road, reference, starter), *_caught_all(caught), *_dishonest(coded, wide)]
+    honest = (*_honest(paper, road, reference, starter), *_second_opinion(second))
+    checks = [*checks, *honest, *_caught_all(caught), *_dishonest(coded, wide)]
     return Proof(
         paper=paper.id, fair=all(check.ok for check in checks), checks=checks, reference=reference, starter=starter,
-        mutations=caught, hard_coders=coded, margins=wide, content=trial.content,
+        alternative=second, mutations=caught, hard_coders=coded, margins=wide, content=trial.content,
     )  # fmt: skip
 
 
@@ -186,6 +188,18 @@ def _honest(paper: Paper, road: Road, reference: Graded, starter: Graded) -> Ite
     yield Check(name="starter earns nothing", ok=starter.score <= STARTER_AT_MOST,
                 detail=f"{starter.score:.3f}, at most {STARTER_AT_MOST} allowed",
                 remedy=f"see what it earns: `reproof report {starter.attempt}`")  # fmt: skip
+
+
+def _has_alternative(paper: Paper) -> bool:
+    return (paper.private / ALTERNATIVE).is_dir()
+
+
+def _second_opinion(second: Graded | None) -> Iterator[Check]:
+    """Whoever had the brief alone passes: otherwise the brief, the contract or a margin is wrong."""
+    if second is not None:
+        yield Check(name="a second opinion passes", ok=second.verdict == "PASS",
+                    detail=f"{second.verdict}, {second.score:.3f}",
+                    remedy=f"mend the brief or the margin that failed it: `reproof report {second.attempt}`")  # fmt: skip
 
 
 def _runs(road: Road) -> list[RunRecord]:

@@ -1,0 +1,1 @@
+"""A reproduction of Do Differentiable Simulators Give Better Policy Gradients?"""

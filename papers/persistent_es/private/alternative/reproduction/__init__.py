@@ -1,0 +1,1 @@
+"""A reproduction of Persistent Evolution Strategies: influence balancing and the toy regression."""

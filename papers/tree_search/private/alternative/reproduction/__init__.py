@@ -1,0 +1,1 @@
+"""Tree search with and without backing up from the tree, on small Markov decision processes."""
