@@ -199,7 +199,7 @@ def _second_opinion(second: Graded | None) -> Iterator[Check]:
     if second is not None:
         yield Check(name="a second opinion passes", ok=second.verdict == "PASS",
                     detail=f"{second.verdict}, {second.score:.3f}",
-                    remedy=f"mend the brief or the margin that failed it: `reproof report {second.attempt}`")  # fmt: skip
+                    remedy=f"mend the brief or margin that failed it: `reproof report {second.attempt}`")  # fmt: skip
 
 
 def _runs(road: Road) -> list[RunRecord]:

@@ -19,4 +19,4 @@ def noise(instance: dict[str, Any], parameters: dict[str, Any], seed: int) -> di
     Returns:
         `values` (P, 20, 5, 100) float64: for each pair the recorded value functions, in the order of iterations.
     """
-    raise NotImplementedError("noise is yours to write; brief.md defines it")
+    raise NotImplementedError("noise is yours to write; BRIEF.md defines it")

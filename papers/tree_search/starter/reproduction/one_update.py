@@ -20,4 +20,4 @@ def one_update(instance: dict[str, Any], parameters: dict[str, Any], seed: int) 
         `lookahead` (S,) float64, `greedy` (S,) int64, and (S,) float64 each: `contracting`, `naive`,
         `noisy_contracting`, `noisy_naive`.
     """
-    raise NotImplementedError("one_update is yours to write; brief.md defines it")
+    raise NotImplementedError("one_update is yours to write; BRIEF.md defines it")

@@ -21,4 +21,4 @@ def planning(instance: dict[str, Any], parameters: dict[str, Any], seed: int) ->
         `rows` (P,) int64: how many rows of `values` belong to each pair; they sum to R.
         `queries` (P,) int64: simulator queries on one grid, over all iterations that were run for the pair.
     """
-    raise NotImplementedError("planning is yours to write; brief.md defines it")
+    raise NotImplementedError("planning is yours to write; BRIEF.md defines it")
