@@ -21,6 +21,7 @@ from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement, measure
 from harness.rerun.plan import Planner, Unit, make_plan
 from harness.rerun.runtime import circumstances, runtime_summary
+from harness.rerun.steps import ServedRun, remarks
 from harness.road import Road, Tell
 from harness.scoring.foresee import look_ahead
 from harness.scoring.score import Graded, Score, Spending, Spent, claim_scores, grade, spending, verdict_of, worth
@@ -234,8 +235,24 @@ def _score(
         integrity=graded.gates,
         usage={"attempt": own, "rerun": by_author["submission"], "reference": by_author["reference"]},
         budget=_budget(road.attempt.budget, handed),
+        environments=[_served(unit, records[unit.key]) for unit in units if _is_served(unit, records[unit.key])],
         slots=graded.slots,
         isolation=done.isolation,
+    )
+
+
+def _is_served(unit: Unit, record: RunRecord) -> bool:
+    return unit.author == "submission" and bool(record.env_steps)
+
+
+def _served(unit: Unit, record: RunRecord) -> ServedRun:
+    return ServedRun(
+        run=unit.label,
+        key=unit.key,
+        experiment=unit.experiment,
+        status=record.status,
+        env_steps=record.env_steps,
+        remarks=remarks(record.env_steps, record.misbehaved),
     )
 
 

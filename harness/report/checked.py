@@ -27,7 +27,8 @@ def checked_lines(found: Check) -> Iterator[str]:
 def _run(run: CheckedRun) -> Iterator[str]:
     good = run.status == "completed"
     yield f"{'✔' if good else '✘'} {run.label}: {run.status}, {show_seconds(run.cpu)} CPU"
-    yield from (f"    {plain(problem)}" for problem in run.problems)
+    yield from (f"    {id}: {steps.words}" for id, steps in run.env_steps.items())
+    yield from (f"    {plain(said)}" for said in dict.fromkeys([*run.problems, *run.remarks]))
     if not good:
         yield from (f"    | {plain(line)}" for line in run.log_tail.splitlines()[-_TAIL:])
 

@@ -121,6 +121,7 @@ def _looks(paper: Paper) -> Iterator[Check]:
     left = left_to_do(paper)
     detail = f"{len(left)} left in {paper.folder}" if left else "nothing is marked TODO, no part is missing"
     yield Check(name="nothing is left to do", ok=not left, detail=detail, problems=tuple(left))
+    yield from _environments(paper)
     stale = synchronise(paper, write=False)
     remedy = f"{', '.join(stale)} out of step: run `reproof paper sync {_named(paper)}`"
     yield Check(name="generated parts in step", ok=not stale, detail=remedy if stale else "brief.md and start_commit")
@@ -135,6 +136,18 @@ def _looks(paper: Paper) -> Iterator[Check]:
     core = [name for name in held_out if paper.spec.leaf(name).core]
     detail = f"{len(held_out)} leaves, {len(core)} of them core"
     yield Check(name="leaves on held-out instances", ok=bool(core), detail=detail)
+
+
+def _environments(paper: Paper) -> Iterator[Check]:
+    """Whether what the gateway is to serve can be; nothing for a paper without environments."""
+    ids = {id for spec in paper.spec.experiments.values() for id in spec.environments}
+    if not ids:
+        return
+    from harness.validation.environments import environment_problems  # it imports Gymnasium
+
+    wrong = environment_problems(paper)
+    detail = f"{len(wrong)} wrong" if wrong else f"{', '.join(sorted(ids))}: served, and the same outside"
+    yield Check(name="environments open", ok=not wrong, detail=detail, problems=tuple(wrong))
 
 
 def _named(paper: Paper) -> str:
