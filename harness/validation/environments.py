@@ -36,7 +36,7 @@ except ModuleNotFoundError as error:
 found = {}
 for id, judged in json.loads(sys.argv[1]).items():
     try:
-        gymnasium.make_vec(id, num_envs=2).close()
+        gymnasium.make_vec(id, num_envs=2, autoreset_mode="SameStep").close()
         env = gymnasium.make(id, phase="evaluation") if judged else gymnasium.make(id)
         env.reset(seed=0)
         found[id] = {"spaces": f"{env.observation_space} and {env.action_space}"}
