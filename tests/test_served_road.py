@@ -86,7 +86,7 @@ def test_a_rehearsal_keeps_to_what_is_left(checked: Checked, begin: Begin) -> No
     road, found = checked(HEEDFUL, env_steps=300)
     account = road.desk.account()
     assert 250 < account.used("env_steps") <= 300
-    assert any(f"it asked for more steps of {ID} than a run may take" in line for line in checked_lines(found))
+    assert any(f"it asked for more steps of {ID} than it may take" in line for line in checked_lines(found))
     road.desk.note("noted", note="the rest", env_steps=300)
     with pytest.raises(UsageError, match=r"the env steps are used up: expected less than 300, got .*\n.*\(adding\)"):
         check(road, ["walking"])
@@ -177,7 +177,7 @@ def test_a_submission_that_floods_the_gateway_loses_its_own_runs(
         assert "it broke the rules of talking to its environments" in lost.explanation
     assert result.score.coverage == 1.0, "no fault of ours"
     for text in shown(flooded, capsys):
-        assert "it broke the rules of talking to its environments, which were then taken from it" in text
+        assert "it broke the rules of talking to its environments:" in text
     _, children = entries(road)
     amiss = [child for child in children if child.tags.get("reproof.environments") == "amiss"]
     assert amiss
@@ -198,7 +198,7 @@ def test_a_submission_that_spends_its_steps_is_told(
     assert all(run.env_steps[ID].exhausted and run.remarks for run in result.environments)
     assert {run.env_steps[ID].training for run in result.environments} == {400}
     for said in shown(spent, capsys):
-        assert f"it asked for more steps of {ID} than a run may take" in said.replace(f"<code>{ID}</code>", ID)
+        assert f"it asked for more steps of {ID} than it may take" in said.replace(f"<code>{ID}</code>", ID)
     amiss = [child for child in entries(road)[1] if child.tags.get("reproof.environments") == "amiss"]
     assert len(amiss) == len(result.environments)
     assert all("asked for more steps" in child.tags["mlflow.note.content"] for child in amiss)

@@ -120,7 +120,7 @@ class Desk:
         left = self.account().left("env_steps")
         if left is None:
             return None
-        held = sum(data.granted for _, data in self._executing() if left_behind(data.gateway) is None)
+        held = sum(data.granted for path, data in self._executing() if _watched(path))
         return max(0, int(left) - held)
 
     def note(self, kind: ledger.Kind, *, at: Moment | None = None, **data: Any) -> ledger.Event:
@@ -309,6 +309,16 @@ class Desk:
                 remedy="what was handed in counts: `reproof report` shows its score",
             )
         return found
+
+
+def _watched(path: Path) -> bool:
+    """Whether a command's file is locked by who watches the command."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _state(path: Path) -> object:

@@ -70,7 +70,8 @@ One run may take so many steps, which its `RUN.json` says too, as `environments`
 {table}
 
 A step beyond that raises `StepsExhausted`, a `RuntimeError`; what the program then still writes counts. Keywords of the
-constructor, options of `reset` and rendering are refused. A seed given to `reset` is honoured{streams}.
+constructor, options of `reset` and rendering are refused.
+A seed given to `reset` is honoured{streams}.
 
 These limits bind in the rerun and in `reproof check`. `reproof exec` serves the environments of the pinned instances to
 any command and counts their steps, which the budget alone may limit (`reproof status`); where an id stands in several
@@ -125,7 +126,7 @@ def _environments(paper: Paper) -> str:
         id=found[0][1],
         evaluation=_EVALUATION.format(id=judged) if judged else "",
         table="\n".join([*head, *(_row(name, id, one) for name, id, one in found)]),
-        streams=", but in evaluation, where the harness decides" if judged else "",
+        streams=" in training; in evaluation the harness takes its own" if judged else "",
         imported=_IMPORTED if (paper.folder / _PUBLIC[-1]).is_file() else "",
     )
 

@@ -166,7 +166,7 @@ def steps_lines(closing: Closing, found: Account) -> Iterator[str]:
     if found.left("env_steps") is not None and told(closing.used):
         yield one_line(found)
     if closing.misbehaved:
-        yield f"it broke the rules of talking to its environments, which were taken from it: {closing.misbehaved[0]}"
+        yield f"it broke the rules of talking to its environments: {closing.misbehaved[0]}"
     if closing.fault is not None:
         yield f"the environments failed, which is no fault of the command's: {closing.fault.splitlines()[-1]}"
 

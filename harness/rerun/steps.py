@@ -60,12 +60,12 @@ def steps_used(closing: Closing | None) -> dict[str, StepsUsed]:
 def remarks(env_steps: Mapping[str, StepsUsed], misbehaved: Sequence[str]) -> list[str]:
     """What was amiss between a run and its environments, a sentence each; nothing where all was well."""
     said = [
-        f"it asked for more steps of {id} than a run may take, and was refused after {steps.words}"
+        f"it asked for more steps of {id} than it may take, and was refused after {steps.words}"
         for id, steps in env_steps.items()
         if steps.exhausted
     ]
     if misbehaved:
         quoted = "; ".join(misbehaved[:_SHOWN])
         more = f"; and {len(misbehaved) - _SHOWN} more" if len(misbehaved) > _SHOWN else ""
-        said.append(f"it broke the rules of talking to its environments, which were then taken from it: {quoted}{more}")
+        said.append(f"it broke the rules of talking to its environments: {quoted}{more}")
     return said

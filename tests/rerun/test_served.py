@@ -136,7 +136,7 @@ def test_a_step_beyond_an_unheeded_budget_ends_the_run(paper: Callable[..., Pape
     _, record, _, _ = done(paper(), tmp_path, WORK.replace("except RuntimeError", "except KeyError"))
     assert record.status == "crashed"
     assert "budget" in record.problems[0]
-    assert record.problems[1].startswith(f"it asked for more steps of {ID} than a run may take")
+    assert record.problems[1].startswith(f"it asked for more steps of {ID} than it may take")
     assert record.env_steps[ID].exhausted
 
 

@@ -11,7 +11,9 @@ from served_paper import ENVIRONMENTS, ID, INSTANCES, corridor, write_served
 
 from harness.errors import PaperError
 from harness.paper.load import load_paper
+from harness.report.papers import described, print_paper
 from harness.validation.environments import environment_problems
+from harness.validation.sync import generated_brief
 from harness.validation.validate import validate
 
 Edit = Callable[[dict[str, Any]], object]
@@ -114,3 +116,14 @@ def test_nothing_is_run_while_an_environment_does_not_open(tmp_path: Path) -> No
     assert "environments.py lacks Coridor" in check.problems[0]
     assert proof.reference is None
     assert not (tmp_path / "results").exists()
+
+
+def test_what_is_served_is_shown_beforehand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = load_paper(write_served(tmp_path / "corridor"))
+    assert f"<br>`{ID}`: 400 training steps, 60 evaluation |" in generated_brief(paper)
+    [row] = described(paper)["environments"]
+    assert (row["experiment"], row["id"], row["steps"], row["evaluation_steps"]) == ("walking", ID, 400, 60)
+    print_paper(paper)
+    said = capsys.readouterr().out
+    assert "16 MiB of disk, 5,000 env steps" in said
+    assert f"served to walking: {ID}, environments.py:Corridor; 400 training steps a run, 60 evaluation" in said
