@@ -79,7 +79,7 @@ class Bench:
         job = Job(
             command=tuple(words),
             mounts=(self._workspace(), *mounts),
-            environment={**(environment or {}), **self._told(left)},
+            environment={**(environment or {}), **self._told(left), **self._steps_told()},
             limits=self._limits(left),
             cwd=folder,
             hidden=self._hidden(),
@@ -159,6 +159,13 @@ class Bench:
             "REPROOF_WORKSPACE": WORKSPACE,
             "REPROOF_DEADLINE": str(int(time.time() + left)),
         }
+
+    def _steps_told(self) -> dict[str, str]:
+        """How many steps of environments a command may take, where the budget limits them."""
+        left = self.desk.env_steps_left() if self.environments else None
+        if left is None:
+            return {}
+        return {"REPROOF_ENV_STEPS": str(left if self.most_steps is None else min(left, self.most_steps))}
 
     def _limits(self, wall: float) -> Limits:
         budget = self.desk.attempt.budget

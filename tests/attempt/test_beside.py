@@ -108,6 +108,15 @@ def test_a_command_gets_no_more_than_is_left(tmp_path: Path, sandbox: Sandbox) -
     assert desk.account().left("env_steps") == 18
 
 
+def test_a_command_is_told_how_many_steps_it_may_take(tmp_path: Path, sandbox: Sandbox) -> None:
+    limited, free = desk_at(tmp_path / "limited", env_steps=100), desk_at(tmp_path / "free")
+    asked = ["sh", "-c", "echo ${REPROOF_ENV_STEPS-nothing}"]
+    assert bench_of(limited, sandbox).run(asked).log == "100\n"
+    assert bench_of(limited, sandbox, most_steps=30).run(asked).log == "30\n"
+    assert bench_of(free, sandbox).run(asked).log == "nothing\n"
+    assert Bench(desk=limited, sandbox=sandbox).run(asked).log == "nothing\n"
+
+
 def test_nothing_left_opens_nothing_and_other_commands_run(tmp_path: Path, sandbox: Sandbox) -> None:
     desk = desk_at(tmp_path / "attempt", env_steps=10)
     desk.note("noted", note="elsewhere", env_steps=10)
