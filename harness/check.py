@@ -20,7 +20,7 @@ from harness.paper.claims import Claim, Probe, Selection, selections
 from harness.paper.load import Paper
 from harness.paper.wording import to_be
 from harness.record.store import Record
-from harness.rerun.engine import LocalEngine
+from harness.rerun.engine import LocalEngine, cores
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement, measure
 from harness.rerun.plan import Plan, Planner, Unit
@@ -113,8 +113,8 @@ def check(road: Road, experiments: Sequence[str] = ()) -> Check:
     planner = Planner(paper=road.paper, plan=plan, folder=road.folder, circumstances=digest)
     units = [unit for unit in planner.submission(tree, 1) if unit.experiment in (experiments or known)]
     _see_to_steps(road, units)
-    workers = {} if road.attempt.workers is None else {"workers": road.attempt.workers}
-    engine = LocalEngine(paper=road.paper, store=road.store, sandbox=sandbox, serve=sandbox.serve, **workers)
+    workers = road.attempt.workers or cores()
+    engine = LocalEngine(paper=road.paper, store=road.store, sandbox=sandbox, workers=workers, serve=sandbox.serve)
     records = engine.run(units, road.progress)
     runs = [_run(unit, records[unit.key]) for unit in units]
     measured = measure(road.paper, units, records, road.store)
