@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives import members_of
+from archives import corrected, in_order, members_of, write_tar
 from handmade import data_of
 from served_paper import FLOODING, GREEDY, HEEDFUL, ID, WORK, write_served
 
@@ -19,7 +19,7 @@ from harness.archive.pack import pack
 from harness.archive.verify import Verifier
 from harness.check import Check, check
 from harness.config import Settings
-from harness.errors import UsageError
+from harness.errors import RecordError, UsageError
 from harness.handing import hand_in, hand_out, work
 from harness.pipeline import rerun, score
 from harness.report.checked import checked_lines
@@ -161,7 +161,7 @@ def test_the_reference_passes_by_what_was_metered(reference: Attempted, capsys: 
     served = [child for child in children if child.tags["reproof.experiment"] == "walking"]
     assert {dict((n, v) for n, v, _ in child.metrics)["env_steps/Corridor-v0/training"] for child in served} == {400}
     assert {child.tags["reproof.environments"] for child in served} == {"fine"}
-    assert all("reproof.environments" not in child.tags for child in children if child not in served)
+    assert {child.tags["reproof.environments"] for child in children if child not in served} == {"none"}
 
 
 @pytest.mark.slow
@@ -208,10 +208,15 @@ def test_a_submission_that_spends_its_steps_is_told(
 def test_an_archive_holds_what_was_metered(
     reference: Attempted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    road, _ = reference
+    road, result = reference
     archive = pack(road, tmp_path / "corridor.tar.gz").archive
     tables = [name for name in members_of(archive) if name.endswith("/metered.npy")]
-    assert len(tables) == len(list(road.store.root.glob("runs/*/*/metered.npy")))
+    assert {run.key for run in result.environments} < {name.split("/")[2] for name in tables}, "and the reference's"
     monkeypatch.setenv("REPROOF_PAPERS_PATH", str(road.paper.folder.parent))
-    verified = Verifier(results=tmp_path / "elsewhere").verify(archive, quick=True)
+    verifier = Verifier(results=tmp_path / "elsewhere")
+    verified = verifier.verify(archive, quick=True)
     assert verified.same, verified.problems
+    forged = members_of(archive)
+    forged[tables[0]] = forged[tables[0]][:-8] + bytes(8)
+    with pytest.raises(RecordError, match=r"the episode log of the run .* is not that of its record"):
+        verifier.verify(write_tar(tmp_path / "forged.tar.gz", in_order(corrected(forged))), quick=True)

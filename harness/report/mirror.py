@@ -189,20 +189,19 @@ def _dataset(road: Road, unit: Unit) -> Dataset:
 
 
 def _child(road: Road, unit: Unit, record: RunRecord, measured: list[Measurement], score: Score) -> Entry:
+    amiss = remarks(record.env_steps, record.misbehaved)
     own = {
         KIND_TAG: "run",
         KEY_TAG: unit.key,
         "reproof.author": unit.author,
         "reproof.experiment": unit.experiment,
         "reproof.status": record.status,
+        "reproof.environments": "amiss" if amiss else "fine" if record.env_steps else "none",
         "reproof.instance": unit.instance.which,
         "reproof.instance_digest": unit.instance.digest[:16],
         "reproof.trust": ",".join(sorted({item.trust for item in measured})) or "none",
         "reproof.record": str(road.store.run(unit.key).relative_to(road.store.root)),
     }
-    amiss = remarks(record.env_steps, record.misbehaved)
-    if record.env_steps:
-        own["reproof.environments"] = "amiss" if amiss else "fine"
     note = {} if record.usable and not amiss else {NOTE_TAG: run_note(record, amiss)}
     return Entry(
         name=unit.label if unit.author == "submission" else f"reference: {unit.label}",
