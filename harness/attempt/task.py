@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,10 @@ own process: no limit binds there, nobody counts, and what you use is yours to d
 _IMPORTED = """\
     import environments  # outside the clean room it makes the ids known
 """
+_REGISTERED = """\
+    import environments
+    environments.register(run["instance"])  # outside the clean room it makes the ids known
+"""
 _EVALUATION = """\
     judged = gymnasium.make("{id}", phase="evaluation")
 """
@@ -127,8 +132,16 @@ def _environments(paper: Paper) -> str:
         evaluation=_EVALUATION.format(id=judged) if judged else "",
         table="\n".join([*head, *(_row(name, id, one) for name, id, one in found)]),
         streams=" in training; in evaluation the harness takes its own" if judged else "",
-        imported=_IMPORTED if (paper.folder / _PUBLIC[-1]).is_file() else "",
+        imported=_imported(paper.folder / _PUBLIC[-1]),
     )
+
+
+def _imported(environments: Path) -> str:
+    """How the ids become known in process; nothing where a paper does not say."""
+    if not environments.is_file():
+        return ""
+    by_call = re.search(r"^def register\(", environments.read_text(encoding="utf-8"), re.MULTILINE)
+    return _REGISTERED if by_call else _IMPORTED
 
 
 def _row(experiment: str, id: str, environment: Environment) -> str:

@@ -28,14 +28,18 @@ _PATIENCE = 120.0
 """Seconds for a fresh interpreter to open every environment once."""
 _OUTSIDE = """\
 import json, sys, gymnasium
+register = None
 try:
     import environments
+    register = getattr(environments, "register", None)
 except ModuleNotFoundError as error:
     if error.name != "environments":
         raise
 found = {}
-for id, judged in json.loads(sys.argv[1]).items():
+for id, (judged, instance) in json.load(sys.stdin).items():
     try:
+        if register is not None:
+            register(instance)
         gymnasium.make_vec(id, num_envs=2, autoreset_mode="SameStep").close()
         env = gymnasium.make(id, phase="evaluation") if judged else gymnasium.make(id)
         env.reset(seed=0)
@@ -130,8 +134,11 @@ def _unfit(env: gymnasium.Env[Any, Any]) -> str | None:
 def _outside(paper: Paper) -> Iterator[str]:
     """What is wrong with the same ids in a workspace, where no gateway is."""
     served = {id: (name, one) for name, spec in paper.spec.experiments.items() for id, one in spec.environments.items()}
-    opened = _opened(paper, {id: bool(one.evaluation_steps) for id, (_, one) in served.items()})
     stand = stand_of(paper)
+    asked = {
+        id: (bool(one.evaluation_steps), _values(paper, stand.experiments.get(id))) for id, (_, one) in served.items()
+    }
+    opened = _opened(paper, asked)
     for id, (name, _) in served.items():
         found = opened.get(id, {"problem": opened.get("", {}).get("problem", "it was not opened")})
         place = _place(paper, stand.experiments.get(id, name), id)
@@ -142,6 +149,12 @@ def _outside(paper: Paper) -> Iterator[str]:
             yield f"{place}: outside the clean room its spaces are {found['spaces']}, served they are {ours}"
 
 
+def _values(paper: Paper, experiment: str | None) -> dict[str, Any]:
+    """The instance that an environment is opened on, as RUN.json has it; empty where none is pinned."""
+    instances = pinned(paper, experiment) if experiment else []
+    return instances[0].as_sent() if instances else {}
+
+
 def _spaces(served: Served) -> str:
     env = make(served)
     try:
@@ -150,14 +163,21 @@ def _spaces(served: Served) -> str:
         env.close()
 
 
-def _opened(paper: Paper, ids: dict[str, bool]) -> dict[str, dict[str, str]]:
-    """Every id, opened by a fresh interpreter in a workspace; beneath the empty id why none could be."""
+def _opened(paper: Paper, asked: dict[str, tuple[bool, dict[str, Any]]]) -> dict[str, dict[str, str]]:
+    """Every id, opened by a fresh interpreter in a workspace; beneath the empty id why none could be.
+
+    Args:
+        paper: The paper.
+        asked: By id: whether it has an evaluation stream, and the instance that it is opened on.
+    """
     own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory(prefix="reproof-outside-") as scratch:
         write_files(Path(scratch), start_files(paper))
-        command = [sys.executable, "-c", _OUTSIDE, json.dumps(ids)]
         try:
-            done = subprocess.run(command, cwd=scratch, env=own, capture_output=True, text=True, timeout=_PATIENCE)
+            done = subprocess.run(
+                [sys.executable, "-c", _OUTSIDE], input=json.dumps(asked), cwd=scratch, env=own, capture_output=True,
+                text=True, timeout=_PATIENCE,
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
             return {"": {"problem": f"it took more than {_PATIENCE:.0f} s"}}
     if done.returncode != 0:

@@ -229,6 +229,14 @@ def test_environments_are_told_where_a_paper_has_some(tiny: Paper, tmp_path: Pat
     assert "environments.py" in files
 
 
+def test_a_file_of_environments_that_registers_by_a_call_is_told(tmp_path: Path) -> None:
+    folder = write_served(tmp_path / "corridor")
+    with (folder / "environments.py").open("a") as file:
+        file.write("\n\ndef register(instance):\n    pass\n")
+    task = start_files(load_paper(folder))["TASK.md"].data.decode()
+    assert '    import environments\n    environments.register(run["instance"])  # outside' in task
+
+
 def test_a_paper_of_gymnasium_s_own_environments_imports_nothing(tmp_path: Path) -> None:
     def plain(spec: dict[str, Any]) -> None:
         served = {"make": "CartPole-v1", "steps": 100}

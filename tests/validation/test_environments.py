@@ -92,6 +92,16 @@ def test_what_does_not_open_outside_is_told(tmp_path: Path, environments: str, s
     assert said in first
 
 
+def test_what_is_registered_by_a_call_opens_on_the_pinned_instance(tmp_path: Path) -> None:
+    head, condition, rest = ENVIRONMENTS.partition('if "reproof/Corridor-v0" not in gymnasium.registry:\n')
+    by_call = (
+        f"{head}def register(instance):\n    assert instance == {{'goal': 2.0, 'side': 1}}\n    {condition}    {rest}"
+    )
+    assert problems(tmp_path, environments=by_call) == []
+    [said] = problems(tmp_path, environments=by_call.replace("'side': 1}", "'side': 2}"))
+    assert "does not open: AssertionError" in said
+
+
 def test_a_file_that_no_workspace_has_is_told(tmp_path: Path) -> None:
     folder = write_served(tmp_path / "corridor")
     (folder / "map.txt").write_text("")
