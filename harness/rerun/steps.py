@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from harness.gateway.offer import Closing
 from harness.record.store import Record
 
 _SHOWN = 3
-"""Complaints of the gateway that are quoted."""
+"""Kinds of complaints of the gateway that are quoted."""
 
 
 class StepsUsed(Record):
@@ -65,7 +66,7 @@ def remarks(env_steps: Mapping[str, StepsUsed], misbehaved: Sequence[str]) -> li
         if steps.exhausted
     ]
     if misbehaved:
-        quoted = "; ".join(misbehaved[:_SHOWN])
-        more = f"; and {len(misbehaved) - _SHOWN} more" if len(misbehaved) > _SHOWN else ""
-        said.append(f"it broke the rules of talking to its environments: {quoted}{more}")
+        kinds = Counter(misbehaved).most_common(_SHOWN)
+        quoted = "; ".join(f"{what} ({count} times or more)" if count > 1 else what for what, count in kinds)
+        said.append(f"it broke the rules of talking to its environments: {quoted}")
     return said

@@ -29,8 +29,8 @@ def test_what_went_well_needs_no_remark() -> None:
 
 def test_every_environment_that_ran_out_is_named_and_complaints_are_cut() -> None:
     used = {id: StepsUsed(training=5, evaluation=0, exhausted=id != "b") for id in ("a", "b", "c")}
-    said = remarks(used, [f"fault {number}" for number in range(5)])
+    said = remarks(used, ["often"] * 3 + [f"fault {number}" for number in range(5)])
     assert said[:2] == [
         f"it asked for more steps of {id} than it may take, and was refused after 5 training steps" for id in ("a", "c")
     ]
-    assert said[2] == "it broke the rules of talking to its environments: fault 0; fault 1; fault 2; and 2 more"
+    assert said[2] == "it broke the rules of talking to its environments: often (3 times or more); fault 0; fault 1"
