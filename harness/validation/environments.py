@@ -94,7 +94,7 @@ def _instances(paper: Paper, experiment: str) -> list[Instance]:
 def _problem(served: Served) -> str | None:
     """Why an environment cannot be served; None where it can."""
     try:
-        env = make(served)
+        env, _ = make(served)
     except gymnasium.error.Error as error:
         return f"Gymnasium cannot make {served.make}: {error}"
     except AttributeError as error:
@@ -156,7 +156,7 @@ def _values(paper: Paper, experiment: str | None) -> dict[str, Any]:
 
 
 def _spaces(served: Served) -> str:
-    env = make(served)
+    env, _ = make(served)
     try:
         return f"{env.observation_space} and {env.action_space}"
     finally:
