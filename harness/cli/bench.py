@@ -78,7 +78,7 @@ def exec(
 def _served(desk: Desk, experiment: str | None, instance: int) -> Mapping[str, Served]:
     """What commands are served, if the paper has environments; what somebody must know of it is said."""
     paper = Path(desk.attempt.paper_folder, "paper.yaml")
-    if experiment is None and paper.is_file() and b"environments" not in paper.read_bytes():
+    if (experiment, instance) == (None, 1) and paper.is_file() and b"environments" not in paper.read_bytes():
         return {}  # most papers have none, and reading one as it is meant takes longer than most commands
     from harness.report.account import stand_lines
     from harness.rerun.served import stand_of

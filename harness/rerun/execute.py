@@ -17,7 +17,7 @@ from harness.attempt.beside import Serve, run_beside
 from harness.attempt.work import WORKSPACE
 from harness.cleanroom.sandbox import Collect, Completed, Job, Limits, Mount, Sandbox
 from harness.errors import HarnessFault
-from harness.gateway.offer import Closing
+from harness.gateway.offer import Closing, Offer
 from harness.paper.claims import Scalar
 from harness.paper.load import Paper
 from harness.paper.schema import Experiment, RunLimits
@@ -108,7 +108,8 @@ def execute(
         return kept
     with store.staging() as staging:
         started = datetime.now(UTC)
-        completed, closing = _run(unit, paper, store, sandbox, staging, cancel, serve)
+        job, offer = _job(unit, paper, store, staging), offer_of(unit, paper, staging / "gateway")
+        completed, closing = _run(job, offer, staging / METERED, sandbox=sandbox, cancel=cancel, serve=serve)
         record = _record(unit, experiment, staging, completed, started, sandbox, closing)
         if record.status == "fault":
             return record
@@ -121,16 +122,9 @@ def execute(
 
 
 def _run(
-    unit: Unit,
-    paper: Paper,
-    store: Store,
-    sandbox: Sandbox,
-    staging: Path,
-    cancel: threading.Event,
-    serve: Serve | None,
+    job: Job, offer: Offer | None, table: Path, *, sandbox: Sandbox, cancel: threading.Event, serve: Serve | None
 ) -> tuple[Completed, Closing | None]:
-    """Run the unit's job, beside a server of its environments if it has any, whose log becomes a table."""
-    job, offer, table = _job(unit, paper, store, staging), offer_of(unit, paper, staging / "gateway"), staging / METERED
+    """Run a job, beside a server of its environments if it has any, whose log becomes a table."""
     if offer is None:
         return sandbox.run(job, cancel=cancel), None
     if serve is not None:

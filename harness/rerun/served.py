@@ -71,14 +71,16 @@ def stand_of(paper: Paper, *, experiment: str | None = None, instance: int = 1) 
         instance: Which pinned instance of the experiment that is named, from 1.
 
     Raises:
-        UsageError: No environments of an experiment of that name can be served.
+        UsageError: Of no such experiment or instance can environments be served.
     """
     known = [name for name, spec in paper.spec.experiments.items() if spec.environments]
     if experiment is not None and experiment not in known:
         raise unknown("experiment with environments", experiment, known, where=paper.id)
+    if experiment is None and instance != 1:
+        raise UsageError("an instance belongs to an experiment", where=paper.id, remedy="say whose: --experiment NAME")
     stand = Stand(environments={}, experiments={}, others={}, drawn={})
     for name in [experiment] if experiment else known:
-        chosen = _chosen(paper, name, instance if experiment else 1)
+        chosen = _chosen(paper, name, instance)
         if chosen is None:
             stand.drawn.update({id: name for id in paper.spec.experiments[name].environments})
         else:

@@ -234,6 +234,8 @@ def test_of_experiments_that_differ_the_first_is_served_unless_one_is_named(tmp_
         stand_of(paper, experiment="adding")
     with pytest.raises(UsageError, match="no such pinned instance: expected 1 to 2, got 3"):
         stand_of(paper, experiment="strolling", instance=3)
+    with pytest.raises(UsageError, match="belongs to an experiment\n  say whose: --experiment NAME"):
+        stand_of(paper, instance=2)
 
 
 def _all_drawn(spec: dict[str, Any]) -> None:
