@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from harness.errors import HarnessFault, RecordError
-from harness.gateway.offer import Closing, Offer, Used
+from harness.gateway.offer import CLOSING, Closing, Offer, Used
 from harness.record.files import read_slip
 
 if TYPE_CHECKING:  # `status` answers at once, without what runs anything
@@ -59,26 +59,18 @@ def _both_paths(dressed: Job, own: Job) -> Job:
 
 def wanted(offer: Offer) -> int:
     """The steps that an offer allows in all its streams together."""
-    return sum(served.steps + served.evaluation_steps for served in offer.environments.values())
+    total = sum(served.steps + served.evaluation_steps for served in offer.environments.values())
+    return total if offer.most is None else min(total, offer.most)
 
 
 def within(offer: Offer, left: int | None) -> Offer:
-    """The offer with no more steps in all than are left; where they are too few, each stream gets its share of them.
+    """The offer with no more steps in all than are left.
 
     Args:
         offer: What is served.
         left: Steps; None: they are not limited.
     """
-    total = wanted(offer)
-    if left is None or total <= left:
-        return offer
-    shared = {
-        id: msgspec.structs.replace(
-            served, steps=served.steps * left // total, evaluation_steps=served.evaluation_steps * left // total
-        )
-        for id, served in offer.environments.items()
-    }
-    return msgspec.structs.replace(offer, environments=shared)
+    return offer if left is None or wanted(offer) <= left else msgspec.structs.replace(offer, most=left)
 
 
 def told(used: Mapping[str, Used]) -> dict[str, Any]:
@@ -96,8 +88,6 @@ def left_behind(folder: str) -> Closing | None:
     """What a server wrote last, if it has ended and nobody has read it yet."""
     if not folder:
         return None
-    from harness.gateway.server import CLOSING
-
     try:
         return read_slip(Path(folder, CLOSING), Closing)
     except RecordError:
