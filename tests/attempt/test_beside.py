@@ -103,8 +103,12 @@ def test_a_command_gets_no_more_than_is_left(tmp_path: Path, sandbox: Sandbox) -
     assert done.closing is not None
     assert "it was granted no more of the budget" in next(steps_lines(done.closing, desk.account()))
     assert desk.account().left("env_steps") == 0
-    assert bench_of(desk, sandbox, most_steps=4).run(steps("evaluation", 3)).exit == 1
-    assert desk.account().left("env_steps") == 18
+
+
+def test_a_command_gets_no_more_than_it_is_to(tmp_path: Path, sandbox: Sandbox) -> None:
+    desk = desk_at(tmp_path / "attempt", env_steps=20)
+    assert bench_of(desk, sandbox, most_steps=4).run(steps("evaluation", 5)).exit == 1
+    assert desk.account().left("env_steps") == 16
 
 
 def test_a_command_is_told_how_many_steps_it_may_take(tmp_path: Path, sandbox: Sandbox) -> None:
