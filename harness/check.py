@@ -66,7 +66,9 @@ class Check(Record):
     runs: list[CheckedRun]
     leaves: list[CheckedLeaf]
     not_checked: list[str]
-    """Leaves that read what is drawn for each attempt."""
+    """Leaves of these experiments that read what is drawn for each attempt."""
+    compared: list[str] = Field(default_factory=list)
+    """Leaves of these experiments whose outputs the rerun compares with the reference's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +113,14 @@ def check(road: Road, experiments: Sequence[str] = ()) -> Check:
     sandbox = _Metered(road.bench)
     digest = circumstances(sandbox.description().digest)
     planner = Planner(paper=road.paper, plan=plan, folder=road.folder, circumstances=digest)
-    units = [unit for unit in planner.submission(tree, 1) if unit.experiment in (experiments or known)]
+    units = [unit for unit in planner.rehearsal(tree) if unit.experiment in (experiments or known)]
     _see_to_steps(road, units)
     workers = road.attempt.workers or cores()
     engine = LocalEngine(paper=road.paper, store=road.store, sandbox=sandbox, workers=workers, serve=sandbox.serve)
     records = engine.run(units, road.progress)
     runs = [_run(unit, records[unit.key]) for unit in units]
     measured = measure(road.paper, units, records, road.store)
-    leaves, missing = _leaves(road.paper, measured, units)
+    leaves, drawn, compared = _leaves(road.paper, measured, units)
     return Check(
         attempt=road.attempt.id,
         tree=tree,
@@ -126,7 +128,8 @@ def check(road: Road, experiments: Sequence[str] = ()) -> Check:
         ok=all(run.status == "completed" for run in runs),
         runs=runs,
         leaves=leaves,
-        not_checked=missing,
+        not_checked=drawn,
+        compared=compared,
     )
 
 
@@ -179,16 +182,22 @@ def _plan(paper: Paper) -> Plan:
 
 def _leaves(
     paper: Paper, measured: Iterable[Measurement], units: Iterable[Unit]
-) -> tuple[list[CheckedLeaf], list[str]]:
-    """The leaves that were run, and those that nobody can check beforehand."""
+) -> tuple[list[CheckedLeaf], list[str], list[str]]:
+    """The leaves that were measured, those that wait for what is drawn, and those that wait for the reference."""
     found, run = list(measured), {unit.experiment for unit in units}
-    leaves, missing = [], []
+    leaves: list[CheckedLeaf] = []
+    drawn: list[str] = []
+    compared: list[str] = []
     for name, leaf in paper.spec.leaves():
-        if isinstance(leaf, Probe) or any(selection.instance == "held_out" for selection in selections(leaf)):
-            missing.append(name)
+        if run.isdisjoint(selection.experiment for selection in selections(leaf)):
+            continue
+        if any(selection.instance == "held_out" for selection in selections(leaf)):
+            drawn.append(name)
+        elif isinstance(leaf, Probe):
+            compared.append(name)
         elif all(selection.experiment in run for selection in selections(leaf)):
             leaves.append(_leaf(name, leaf, found))
-    return leaves, missing
+    return leaves, drawn, compared
 
 
 def _leaf(name: str, leaf: Claim, measured: list[Measurement]) -> CheckedLeaf:
