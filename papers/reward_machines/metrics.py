@@ -34,11 +34,6 @@ def average_performance(outputs: Outputs, instance: Instance, parameters: Parame
     return float(learning_curve(outputs, instance, parameters, metered)[:, 1].mean())
 
 
-def early_performance(outputs: Outputs, instance: Instance, parameters: Parameters, metered: Log) -> float:
-    """The point of the learning curve at two fifths of the steps."""
-    return float(learning_curve(outputs, instance, parameters, metered)[POINTS * 2 // 5 - 1, 1])
-
-
 def final_performance(outputs: Outputs, instance: Instance, parameters: Parameters, metered: Log) -> float:
     """The mean over all episodes that ended in the last fifth of the steps."""
     steps, scores = _scores(instance, metered)
@@ -74,14 +69,15 @@ def steps_taken(outputs: Outputs, instance: Instance, parameters: Parameters, me
 
 
 def untrue_episodes(outputs: Outputs, instance: Instance, parameters: Parameters, metered: Log) -> float:
-    """How many of the returns and lengths that were handed in are not those of the log, in the order of ending."""
+    """How many episodes were handed in wrong, too many or too few, against the log in the order of ending."""
     rows = (metered["stream"] == "training") & (metered["outcome"] != "abandoned")
     order = np.argsort(metered["steps"][rows], kind="stable")
-    true, said = metered["return"][rows][order], outputs["returns"]
-    if not len(true) == len(said) == len(outputs["lengths"]):
-        raise ValueError(f"expected {len(true)} episodes, got {len(said)} returns, {len(outputs['lengths'])} lengths")
-    wrong = (np.abs(true - said) > TIE) | (metered["length"][rows][order] != outputs["lengths"])
-    return float(wrong.sum())
+    returns, lengths = metered["return"][rows][order], metered["length"][rows][order]
+    counts = len(returns), len(outputs["returns"]), len(outputs["lengths"])
+    both = min(counts)
+    wrong = np.abs(returns[:both] - outputs["returns"][:both]) > TIE
+    wrong |= lengths[:both] != outputs["lengths"][:both]
+    return float(wrong.sum() + max(counts) - both)
 
 
 def _points(instance: Instance) -> Any:

@@ -150,8 +150,8 @@ def test_a_record_is_compared_episode_by_episode(metrics: ModuleType) -> None:
     said = {"returns": np.array([1.0]), "lengths": np.array([2])}
     assert metrics.untrue_episodes(said, settings(), {}, metered) == 0.0
     assert metrics.untrue_episodes(said | {"lengths": np.array([3])}, settings(), {}, metered) == 1.0
-    with pytest.raises(ValueError, match="expected 1 episodes"):
-        metrics.untrue_episodes(said | {"returns": np.zeros(2)}, settings(), {}, metered)
+    assert metrics.untrue_episodes(said | {"returns": np.ones(3)}, settings(), {}, metered) == 2.0
+    assert metrics.untrue_episodes({"returns": np.zeros(0), "lengths": np.zeros(0)}, settings(), {}, metered) == 1.0
 
 
 @pytest.mark.parametrize("entropy", range(4))
