@@ -1,8 +1,9 @@
 """Steps a second through the gateway, beside the same environments in process and in AsyncVectorEnv.
 
-Run `python benchmarks/gateway.py [--json] [--repetitions N]`. The client runs in the clean room, where the three take
-turns; ratios are medians over paired rounds. It runs once with the cores free and once with one of them taken by a
-busy loop. Figures of a machine that does other work beside are provisional.
+Run `python benchmarks/gateway.py [--json] [--repetitions N] [--case NAME] [--cores free|busy]`. The client runs in the
+clean room, where the three take turns; ratios are medians over paired rounds. It runs once with the cores free and once
+with one taken by a busy loop. Figures of a machine that does other work beside are provisional. It also measures
+what a million steps add to the server's memory, and how many metered runs at once get the most steps out of the cores.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 sys.path.pop(0)  # this folder, where statistics.py would shadow the standard library's
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,7 +28,7 @@ from statistics import median
 from benchmarks.measuring import machine, options
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Collect, Job, Limits, Mount, Sandbox
-from harness.gateway.host import serving
+from harness.gateway.host import Gateway, serving
 from harness.gateway.offer import Offer, Served
 
 LIMITS = Limits(cpu=3600, wall=3600, memory=2 << 30, processes=256, disk=16 << 20)
@@ -81,6 +84,29 @@ with open("/out/rates.json", "w") as file:
     json.dump(rates, file)
 """
 HOG = "while True: pass"
+LEARNT = """
+import json, random, sys, time
+import gymnasium
+
+name, steps, work = json.loads(sys.argv[1])
+env, values = gymnasium.make(f"reproof/{name}"), [0.0] * 1000
+env.reset(seed=1)
+began = time.perf_counter()
+for step in range(steps):
+    _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+    for _ in range(work):  # as much Python as a tabular learner does a step
+        place = random.randrange(1000)
+        values[place] += 0.5 * (reward + 0.9 * max(values[place - 4 : place]  or [0.0]) - values[place])
+    if terminated or truncated:
+        env.reset()
+with open("/out/seconds.json", "w") as file:
+    json.dump(time.perf_counter() - began, file)
+"""
+LEARNERS = {"CartPole-v1": (30_000, 8), "Swimmer-v5": (8_000, 8)}
+"""Environment, steps, and updates of a table a step, of the runs that are done at once."""
+AT_ONCE, REPEATED = (1, 2, 3, 4), 5
+MEMORY_GOAL = 20.0
+"""MB that a million steps may add."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,14 +137,18 @@ def main() -> int:
     """Measure, print, and end with 0 if every goal is met."""
     parser = options(__doc__, repetitions=15)
     parser.add_argument("--case", choices=list(CASES), action="append", help="only this one; may be repeated")
+    parser.add_argument("--cores", choices=["free", "busy"], action="append", help="only so; both if left out")
     chosen = parser.parse_args()
     room = open_sandbox()
     figures = []
-    for cores in ("free", "busy"):
+    for cores in chosen.cores or ("free", "busy"):
         with _taken(cores):
             figures += [_figure(room, case, cores, chosen.repetitions) for case in chosen.case or CASES]
-    _print(figures, as_json=chosen.json)
-    return 0 if all(figure.met for figure in figures) else 1
+    beside = (
+        {} if chosen.case or chosen.cores else {"memory_mb": _memory(room), "scheduling": _scheduling(room, REPEATED)}
+    )
+    _print(figures, beside, as_json=chosen.json)
+    return 0 if all(figure.met for figure in figures) and beside.get("memory_mb", 0.0) <= MEMORY_GOAL else 1
 
 
 @contextmanager
@@ -137,7 +167,8 @@ def _taken(cores: str) -> Iterator[None]:
 
 def _figure(room: Sandbox, case: str, cores: str, repetitions: int) -> Figure:
     name, count, steps, slow, goals = CASES[case]
-    rates = _rates(room, name, json.dumps([name, count, steps, slow, repetitions]))
+    with _serving(name) as gateway:
+        rates = _told(room, gateway, STEPPED, [name, count, steps, slow, repetitions], "rates.json")
 
     def ratio(other: str) -> float:
         return median(a / b for a, b in zip(rates["gateway"], rates[other], strict=True))
@@ -149,33 +180,68 @@ def _figure(room: Sandbox, case: str, cores: str, repetitions: int) -> Figure:
     )  # fmt: skip
 
 
-def _rates(room: Sandbox, name: str, words: str) -> dict[str, list[float]]:
-    """Run the client in the clean room beside a server."""
+@contextmanager
+def _serving(name: str) -> Iterator[Gateway]:
     served = Served(make=name, keywords={}, steps=2**62, evaluation_steps=0, max_episode_steps=None)
     with tempfile.TemporaryDirectory() as folder:
-        script, out = Path(folder, "stepped.py"), Path(folder, "out")
-        out.mkdir()
-        script.write_text(STEPPED)
         offer = Offer(environments={f"reproof/{name}": served}, secret="benchmark", log=folder)
         with serving(offer, Path(folder)) as gateway:
-            job = Job(
-                command=("python", "/stepped.py", words),
-                limits=LIMITS,
-                mounts=(Mount(source=script, target="/stepped.py"),),
-                collect=Collect(files=("rates.json",), into=out),
-            )
-            done = room.run(gateway.dress(job))
+            yield gateway
+
+
+def _told(room: Sandbox, gateway: Gateway, code: str, words: list[object], file: str) -> Any:
+    """Run a client in the clean room beside a server, and read what it has written."""
+    with tempfile.TemporaryDirectory() as folder:
+        script, out = Path(folder, "client.py"), Path(folder, "out")
+        out.mkdir()
+        script.write_text(code)
+        job = Job(
+            command=("python", "/client.py", json.dumps(words)),
+            limits=LIMITS,
+            mounts=(Mount(source=script, target="/client.py"),),
+            collect=Collect(files=(file,), into=out),
+        )
+        done = room.run(gateway.dress(job))
         if done.exit != 0:
             raise RuntimeError(f"{words}: {done.killed_by} {done.log[-2000:]}")
-        rates: dict[str, list[float]] = json.loads((out / "rates.json").read_text())
-        return rates
+        return json.loads((out / file).read_text())
 
 
-def _print(figures: list[Figure], *, as_json: bool) -> None:
+def _scheduling(room: Sandbox, repetitions: int) -> list[dict[str, object]]:
+    """Steps a second of all runs together, by how many there are at once."""
+    rates: dict[tuple[str, int], list[float]] = {(name, at_once): [] for name in LEARNERS for at_once in AT_ONCE}
+    for _ in range(repetitions):
+        for name, at_once in rates:
+            rates[name, at_once].append(_together(room, name, at_once))
+    return [
+        {"environment": name, "at_once": at_once, "steps_a_second": median(found)}
+        for (name, at_once), found in rates.items()
+    ]
+
+
+def _together(room: Sandbox, name: str, at_once: int) -> float:
+    steps, work = LEARNERS[name]
+    with ExitStack() as servers, ThreadPoolExecutor(at_once) as pool:
+        gateways = [servers.enter_context(_serving(name)) for _ in range(at_once)]
+        runs = [pool.submit(_told, room, each, LEARNT, [name, steps, work], "seconds.json") for each in gateways]
+        return sum(steps / run.result() for run in runs)
+
+
+def _memory(room: Sandbox, steps: int = 1_000_000) -> float:
+    """MB that so many steps add to the server, after as many have warmed it up as a round takes."""
+    with _serving("CartPole-v1") as gateway:
+        words: list[object] = ["CartPole-v1", 20_000, 0]
+        _told(room, gateway, LEARNT, words, "seconds.json")
+        before = gateway.resident
+        _told(room, gateway, LEARNT, ["CartPole-v1", steps, 0], "seconds.json")
+        return (gateway.resident - before) / 1e6
+
+
+def _print(figures: list[Figure], beside: dict[str, Any], *, as_json: bool) -> None:
     versions = {name: version(name) for name in ("reproof", "gymnasium", "mujoco", "numpy")}
     rows = [figure.row() for figure in figures]
     if as_json:
-        print(json.dumps({"machine": machine(), "versions": versions, "rows": rows}, indent=1))
+        print(json.dumps({"machine": machine(), "versions": versions, "rows": rows, **beside}, indent=1))
         return
     print(*(f"{name} {value}" for name, value in {**machine(), **versions}.items()), sep=", ")
     for figure in figures:
@@ -184,6 +250,11 @@ def _print(figures: list[Figure], *, as_json: bool) -> None:
             f"x{figure.ratio_in_process:.2f} (goal {figure.goal_in_process:g})  async {figure.async_:8.0f}/s "
             f"x{figure.ratio_async:.1f} (goal {figure.goal_async:g})  {'met' if figure.met else 'MISSED'}"
         )
+    if not beside:
+        return
+    print(f"a million steps add {beside['memory_mb']:.1f} MB to the server (goal {MEMORY_GOAL:g})")
+    for row in beside["scheduling"]:
+        print(f"{row['environment']:12} {row['at_once']} runs at once  {row['steps_a_second']:9.0f} steps/s in all")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from gymnasium.vector.utils import batch_space
 
 from . import wire
 from .frame import NO_SEED, Frame
+from .infos import Layouts
+from .spaces import cells
 
 _OPENS_WITHIN = 120.0
 """Seconds until the server has made an environment; it may have to start first."""
@@ -34,6 +36,10 @@ class ActionRefused(ValueError):
 
 class GatewayError(RuntimeError):
     """The gateway cannot do this, or is gone."""
+
+
+class RenderingRefused(GatewayError, TypeError):
+    """The gateway renders nothing; a learner that tries an environment with pictures first goes on without."""
 
 
 _RAISED: dict[str, type[Exception]] = {
@@ -53,12 +59,13 @@ class _Channel:
         wanted = {"id": id, "count": count, "phase": phase, "autoreset": autoreset.value, "keywords": keywords}
         ours, request, reply, (self.observation_space, self.action_space) = _open(wanted)
         frame = Frame(self.observation_space, self.action_space, max(count, 1))
-        self._sequence = 0
-        self._end: wire.End | None = wire.End(request, reply, ours, count=frame.count)
-        self._asked, self._told = frame.request(request), frame.reply(reply)
-        self.seeds, self.actions = self._asked.seeds, self._asked.actions
-        self.rewards, self.terminated, self.truncated = self._told.rewards, self._told.terminated, self._told.truncated
-        self.observations = self._told.observations
+        self._sequence, self._count, self._layouts = 0, count, Layouts()
+        self._end: wire.End | None = wire.End(request, reply, ours, asks=True)
+        asked, told = frame.request(request), frame.reply(reply)
+        self.seeds, self.actions = asked.seeds, asked.actions
+        self.rewards, self.terminated, self.truncated = told.rewards, told.terminated, told.truncated
+        self.observations, self._note = told.observations, told.note
+        self.cells = cells(told.rewards), cells(told.terminated), cells(told.truncated)
 
     def ask(self, what: int) -> dict[str, Any]:
         """Send what was written, wait for the answer, and give its infos."""
@@ -67,16 +74,24 @@ class _Channel:
             raise error.ClosedEnvironmentError("this environment was closed")
         self._sequence += 1
         end.mine[wire.ASKED] = what
-        end.publish(self._sequence)
         try:
-            end.wait(self._sequence)
+            end.ask(self._sequence)
         except wire.Hangup:
             raise GatewayError("the gateway has ended this environment: it broke, or it was misused") from None
-        length = end.theirs[wire.NOTE_LENGTH]
-        if end.theirs[wire.STATUS] != wire.OK:
-            kind, text = pickle.loads(self._told.note[:length])
-            raise _RAISED.get(kind, GatewayError)(text)
-        return pickle.loads(self._told.note[:length]) if length else {}
+        said = end.theirs[wire.SAID]
+        return self._heard(said, end.theirs[wire.LENGTH]) if said else {}
+
+    def _heard(self, said: int, length: int) -> dict[str, Any]:
+        """The infos in a note."""
+        if said > wire.INFOS:
+            layout = self._layouts[said - wire.INFOS]
+            return layout.get_all(self._note, self._count) if self._count else layout.get(self._note)
+        text: Any = pickle.loads(self._note[:length])
+        if said == wire.REFUSED:
+            raise _RAISED.get(text[0], GatewayError)(text[1])
+        infos, learned = text
+        self._layouts.keep(learned)
+        return infos  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Let the server know that nobody will ask again."""
@@ -131,7 +146,7 @@ def _refuse(options: Any, render_mode: Any) -> None:
     if options:
         raise GatewayError("the gateway takes no options of reset(): the harness decides how an episode begins")
     if render_mode is not None:
-        raise GatewayError(f"the gateway renders nothing: expected render_mode=None, got {render_mode!r}")
+        raise RenderingRefused(f"the gateway renders nothing: expected render_mode=None, got {render_mode!r}")
 
 
 class GatewayEnv(gymnasium.Env[Any, Any]):
@@ -147,6 +162,7 @@ class GatewayEnv(gymnasium.Env[Any, Any]):
         self.render_mode = None
         self._channel = _Channel(served, 0, phase, AutoresetMode.NEXT_STEP, keywords)
         self.observation_space, self.action_space = self._channel.observation_space, self._channel.action_space
+        self._cells = self._channel.cells
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode."""
@@ -165,17 +181,12 @@ class GatewayEnv(gymnasium.Env[Any, Any]):
         except (TypeError, ValueError, LookupError, OverflowError, AttributeError) as problem:
             raise ActionRefused(f"expected a value of {self.action_space}, got {action!r} ({problem})") from None
         infos = channel.ask(wire.STEP)
-        return (
-            channel.observations.get(0),
-            channel.rewards.item(0),
-            channel.terminated.item(0),
-            channel.truncated.item(0),
-            infos,
-        )
+        rewards, terminated, truncated = self._cells
+        return channel.observations.get(0), rewards[0], terminated[0], truncated[0], infos
 
     def render(self) -> None:
         """Refuse to."""
-        raise GatewayError("the gateway renders nothing; watch the environment outside the clean room")
+        raise RenderingRefused("the gateway renders nothing; watch the environment outside the clean room")
 
     def close(self) -> None:
         """Leave it; an episode under way counts as abandoned."""
@@ -241,7 +252,7 @@ class GatewayVectorEnv(VectorEnv[Any, Any, Any]):
 
     def render(self) -> None:
         """Refuse to."""
-        raise GatewayError("the gateway renders nothing; watch the environments outside the clean room")
+        raise RenderingRefused("the gateway renders nothing; watch the environments outside the clean room")
 
     def close_extras(self, **kwargs: Any) -> None:
         """Leave them; episodes under way count as abandoned."""

@@ -21,13 +21,16 @@ from harness.gateway import arrival
 from harness.gateway.log import tabulate
 from harness.gateway.offer import Closing, Offer
 from harness.gateway.server import CLOSING, RAW
+from harness.gateway.turn import PURE
 from harness.gateway.wire import VARIABLE
 from harness.record.files import read_slip
 
 CLIENT_AT = "/reproof/gateway"
 """Where the client lies inside the clean room."""
 _PACKAGE = "reproof_gateway"
-_CARRIED = ("wire.py", "spaces.py", "frame.py", "client.py")
+_CARRIED = ("turn.py", "wire.py", "spaces.py", "frame.py", "infos.py", "client.py")
+_BUILT = "_turn.*.so"
+"""Carried as well, if it was built."""
 _LOWEST = 64
 """Descriptors below are a shell's to redirect."""
 _ENDS_WITHIN = 20.0
@@ -40,8 +43,9 @@ def lay_client(folder: Path) -> None:
     package = folder / _PACKAGE
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
-    for name in _CARRIED:
-        shutil.copy(Path(__file__).with_name(name), package / name)
+    here = Path(__file__).parent
+    for file in (*(here / name for name in _CARRIED), *here.glob(_BUILT)):
+        shutil.copy(file, package)
     shutil.copy(arrival.__file__, folder / "sitecustomize.py")
 
 
@@ -56,6 +60,12 @@ class Gateway:
     """Of the socket that the client inherits."""
     _client: Path
 
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that the server holds."""
+        pages = Path(f"/proc/{self._child.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
     def dress(self, job: Job) -> Job:
         """The job, so that its Gymnasium reaches this server."""
         return replace(
@@ -66,6 +76,7 @@ class Gateway:
                 "PYTHONPATH": CLIENT_AT,
                 VARIABLE: str(self.handle),
                 arrival.VARIABLE: " ".join(self.offer.environments),
+                PURE: os.environ.get(PURE, ""),
             },
             descriptors=(*job.descriptors, self.handle),
         )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-from gymnasium.wrappers import TimeLimit
 
 from harness.gateway.log import ABANDONED, TERMINATED, TRUNCATED, UNSEEDED, EpisodeLog
 from harness.gateway.offer import Served
@@ -27,16 +26,23 @@ class Refusal(Exception):
         self.kind, self.text = kind, text
 
 
-def make(served: Served) -> gymnasium.Env[Any, Any]:
-    """Make an environment as it is offered."""
+class Fault(Exception):
+    """Something of ours failed; the run does not count."""
+
+
+def make(served: Served) -> tuple[gymnasium.Env[Any, Any], int | None]:
+    """Make an environment as it is offered, without the wrappers whose work is done here.
+
+    Returns:
+        The environment, and the number of steps after which its episodes are truncated.
+    """
     file, colon, name = served.make.rpartition(":")
     if colon and file.endswith(".py"):
-        made = getattr(load_plugin(Path(file)), name)(**served.keywords)
-        limit = served.max_episode_steps
-        return made if limit is None else TimeLimit(made, limit)
+        return getattr(load_plugin(Path(file)), name)(**served.keywords), served.max_episode_steps
     spec = copy.copy(gymnasium.spec(served.make))
-    spec.order_enforce = False  # the order is enforced before it comes to this
-    return gymnasium.make(spec, max_episode_steps=served.max_episode_steps, disable_env_checker=True, **served.keywords)
+    limit = served.max_episode_steps or spec.max_episode_steps
+    spec.order_enforce, spec.max_episode_steps = False, None
+    return gymnasium.make(spec, disable_env_checker=True, **served.keywords), limit
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,6 +107,8 @@ class Play:
     stream: Stream
     index: int
     """Which of all environments that the run has opened."""
+    limit: int | None
+    """Steps after which an episode is truncated."""
     seeded: bool = False
     running: bool = False
     episode: int = -1
@@ -126,12 +134,16 @@ class Play:
         self.running = True
         return started
 
-    def count(self, reward: float, terminated: bool, truncated: bool) -> None:
-        """Keep the account of a step that was done."""
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take a step, and keep its account."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        reward, terminated = float(reward), bool(terminated)
         self.length += 1
         self.total += reward
+        truncated = bool(truncated) or self.length == self.limit
         if terminated or truncated:
             self._end(TERMINATED if terminated else TRUNCATED)
+        return observation, reward, terminated, truncated, info
 
     def leave(self) -> None:
         """End the episode where it is; one without a step never was."""

@@ -6,37 +6,31 @@ One thread does everything: what a client asks is seen in shared memory, everyth
 
 from __future__ import annotations
 
-import array
 import contextlib
-import json
 import os
-import pickle
-import select
 import socket
 import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import msgspec
 from gymnasium.vector import AutoresetMode
 
 from harness.gateway import owned, wire
-from harness.gateway.answer import Answer, Fault
+from harness.gateway.answer import Answer, Group, Single
 from harness.gateway.log import EpisodeLog
 from harness.gateway.offer import Closing, Offer, Served, Used
-from harness.gateway.owned import Play, Refusal, Stream
+from harness.gateway.opening import MOST_ENVIRONMENTS, Wanted, read_wanted, receive, reply_socket, send
+from harness.gateway.owned import Fault, Play, Refusal, Stream
+from harness.gateway.turn import SEQUENCE, doze, first_come
 from harness.gateway.wire import End, Patience
 from harness.record.files import write_slip
 
-MOST_CHANNELS, MOST_ENVIRONMENTS = 64, 256
-"""What a run may have open at once."""
+MOST_CHANNELS = 64
+"""What a run may have open at once, beside `MOST_ENVIRONMENTS`."""
 _BURST = 64
 """Rounds in which something was answered, until the sockets are looked at."""
-_HANDLES = 4
-_MESSAGES = 16
-"""Messages of one socket that are taken at a time."""
 _COMPLAINTS = 20
 RAW, CLOSING = "episodes.raw", "closing.json"
 
@@ -47,24 +41,24 @@ class Channel:
     def __init__(self, answer: Answer, end: End) -> None:
         """Begin before the first message."""
         self.answer, self.end = answer, end
-        self.sequence = 0
+        self._acts = {wire.RESET: answer.reset, wire.STEP: answer.step}
+        self._words, self._publish, self._sequence = end.theirs, end.turn.publish, 0
 
     def serve(self) -> str | None:
         """Answer the message that has come; the sentence says what was wrong with it, and the channel is closed."""
-        words = self.end.theirs
-        sequence, asked = words[wire.SEQUENCE], words[wire.ASKED]  # each read once: the client may change them
-        if sequence != self.sequence + 1:
-            return f"sequence number {sequence} in place of {self.sequence + 1}"
-        if asked not in (wire.RESET, wire.STEP):
+        words = self._words
+        sequence, asked = words[SEQUENCE], words[wire.ASKED]  # each read once: the client may change them
+        if sequence != self._sequence + 1:
+            return f"sequence number {sequence} in place of {self._sequence + 1}"
+        act = self._acts.get(asked)
+        if act is None:
             return f"unknown request {asked}"
-        self.sequence = sequence
+        self._sequence = sequence
         try:
-            (self.answer.step if asked == wire.STEP else self.answer.reset)()
-            self.end.mine[wire.STATUS] = wire.OK
+            act()
         except Refusal as refusal:
-            self.answer.note(pickle.dumps((refusal.kind, refusal.text)))
-            self.end.mine[wire.STATUS] = wire.REFUSED
-        self.end.publish(sequence)
+            self.answer.refuse(refusal)
+        self._publish(sequence)
         return None
 
 
@@ -76,9 +70,8 @@ class Server:
         self._offer, self._control, self._log = offer, control, log
         self._streams = _streams(offer, log)
         self._channels: dict[int, Channel] = {}
-        self._poll = select.poll()
-        self._poll.register(0, select.POLLIN)
-        self._poll.register(control, select.POLLIN)
+        self._watch()
+        self._others = (0, control.fileno())
         self._patience = Patience()
         self._opened = 0
         self._misbehaved: list[str] = []
@@ -86,16 +79,21 @@ class Server:
 
     def run(self) -> None:
         """Serve until standard input ends."""
-        answered = 0
+        answered, patience = 0, self._patience
         while not self._ended:
-            if self._answer_each():
-                answered += 1
-                if answered % _BURST == 0:
-                    self._look(0)
-            elif self._patience.spins() and self._spin():
-                self._patience.met()
-            else:
+            place = first_come(self._turns, patience.spins, answered)
+            if place < 0:
                 self._sleep()
+                continue
+            if patience.tried:
+                patience.met()
+            complaint = self._served[place].serve()
+            if complaint is not None:
+                self._complain(complaint)
+                self._drop(self._served[place].end.other.fileno())
+            answered += 1
+            if answered % _BURST == 0:
+                self._look(0)
 
     def closing(self, fault: str | None) -> Closing:
         """Close what is open, and say how it went."""
@@ -109,69 +107,31 @@ class Server:
         }  # fmt: skip
         return Closing(used=used, misbehaved=self._misbehaved, fault=fault)
 
-    def _answer_each(self) -> bool:
-        """Answer what has come; whether anything had."""
-        found = False
-        for number, channel in list(self._channels.items()):
-            if channel.end.theirs[wire.SEQUENCE] != channel.sequence:
-                found = True
-                complaint = channel.serve()
-                if complaint is not None:
-                    self._complain(complaint)
-                    self._drop(number)
-        return found
-
-    def _spin(self) -> bool:
-        """Wait a moment for a message; whether one came."""
-        until = time.perf_counter() + wire.SPIN
-        waiting = [(channel.end.theirs, channel.sequence) for channel in self._channels.values()]
-        while waiting and time.perf_counter() < until:
-            for words, sequence in waiting:
-                if words[wire.SEQUENCE] != sequence:
-                    return True
-        if waiting:
-            self._patience.in_vain()
-        return False
+    def _watch(self) -> None:
+        """Have all that is open looked at, and nothing else."""
+        self._served = list(self._channels.values())
+        self._turns = tuple(channel.end.turn for channel in self._served)
 
     def _sleep(self) -> None:
-        ends = [channel.end for channel in self._channels.values()]
-        for end in ends:
-            end.mine[wire.SLEEPS] = 1
-        wire.fence()
-        came = any(channel.end.theirs[wire.SEQUENCE] != channel.sequence for channel in self._channels.values())
-        try:
-            self._look(0 if came else wire.NAP)
-        finally:
-            for end in ends:
-                end.mine[wire.SLEEPS] = 0
+        """Wait for anything to happen."""
+        began = time.perf_counter_ns()
+        self._look(wire.NAP)
+        if self._served:
+            self._patience.slept(self._patience.spins + time.perf_counter_ns() - began)
 
-    def _look(self, seconds: float) -> None:
+    def _look(self, milliseconds: int) -> None:
         """Look at the sockets: hang-ups before newcomers, so that what is closed leaves room."""
-        ready = {number: event for number, event in self._poll.poll(seconds * 1000)}
-        if 0 in ready:
-            self._ended = True
-        for number in ready.keys() & self._channels.keys():
-            if not self._hear(self._channels[number].end.other):
+        for number in doze(self._turns, self._others, milliseconds):
+            if number in self._channels:
                 self._drop(number)
-        if self._control.fileno() in ready:
-            self._welcome()
-
-    @staticmethod
-    def _hear(other: socket.socket) -> bool:
-        """Take the bytes that woke us; False once the client is gone."""
-        try:
-            for _ in range(_MESSAGES):
-                if not other.recv(64, socket.MSG_DONTWAIT):
-                    return False
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return True
+            elif number == 0:
+                self._ended = True
+            else:
+                self._welcome()
 
     def _drop(self, number: int) -> None:
         channel = self._channels.pop(number)
-        self._poll.unregister(number)
+        self._watch()
         channel.end.other.close()
         channel.answer.close()
 
@@ -186,38 +146,38 @@ class Server:
         end as long as we live, so an empty message does not mean that it was closed.
         """
         with contextlib.suppress(BlockingIOError):
-            self._open(*_receive(self._control))
+            self._open(*receive(self._control))
 
     def _open(self, message: bytes, handles: list[int]) -> None:
         """Open what a client asks for; the answer goes to the socket that came with the message."""
-        other = _reply_socket(handles)
+        other = reply_socket(handles)
         if other is None:
             self._complain("a request to open something that brought no socket for the answer")
             return
         try:
             self._begin(message, other)
         except Refusal as refused:
-            _send(other, {"refused": refused.text}, [])
+            send(other, {"refused": refused.text}, [])
             other.close()
         except BaseException:
             other.close()
             raise
 
     def _begin(self, message: bytes, other: socket.socket) -> None:
-        wanted = _wanted(message)
+        wanted = read_wanted(message)
         plays = self._plays(wanted)
-        answer = Answer(plays, mode=AutoresetMode(wanted.autoreset) if wanted.count else None)
+        answer = Group(plays, AutoresetMode(wanted.autoreset)) if wanted.count else Single(plays)
         handles = answer.take_handles()
         try:
-            sent = _send(other, answer.describe(), handles)
+            sent = send(other, answer.describe(), handles)
         finally:
             for handle in handles:
                 os.close(handle)
         if not sent:
             answer.close()
             raise Refusal("open", "nobody takes the answer")
-        self._channels[other.fileno()] = Channel(answer, End(answer.reply, answer.request, other, count=answer.count))
-        self._poll.register(other, select.POLLIN)
+        self._channels[other.fileno()] = Channel(answer, End(answer.reply, answer.request, other, asks=False))
+        self._watch()
 
     def _plays(self, wanted: Wanted) -> list[Play]:
         if wanted.id not in self._streams:
@@ -239,67 +199,11 @@ class Server:
 
     def _play(self, served: Served, stream: Stream) -> Play:
         try:
-            env = owned.make(served)
+            env, limit = owned.make(served)
         except Exception as error:
             raise Fault(f"{stream.id} cannot be made: {type(error).__name__}: {error}") from error
         self._opened += 1
-        return Play(env=env, stream=stream, index=self._opened - 1)
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a client asks to open."""
-
-    id: str
-    count: Annotated[int, msgspec.Meta(ge=0, le=MOST_ENVIRONMENTS)]
-    """How many step as one; 0: a single environment."""
-    phase: Literal["training", "evaluation"]
-    autoreset: Literal["NextStep", "SameStep"]
-    keywords: dict[str, Any]
-
-
-def _wanted(message: bytes) -> Wanted:
-    try:
-        return msgspec.json.decode(message, type=Wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal("open", f"this request cannot be read: {str(error)[:200]}") from None
-
-
-def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
-    """One message and the descriptors with it; those that do not fit, the kernel closes."""
-    room = socket.CMSG_SPACE(_HANDLES * array.array("i").itemsize)
-    message, parts, _, _ = control.recvmsg(wire.LARGEST_MESSAGE, room, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
-    handles = array.array("i")
-    for level, kind, data in parts:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            handles.frombytes(data[: len(data) - len(data) % handles.itemsize])
-    return message, handles.tolist()
-
-
-def _reply_socket(handles: list[int]) -> socket.socket | None:
-    """The one socket that came with a message; whatever else came is closed."""
-    found = None
-    for handle in handles:
-        if found is None and len(handles) == 1:
-            with contextlib.suppress(OSError):
-                found = socket.socket(fileno=handle)
-        if found is None:
-            os.close(handle)
-    if found is None:
-        return None
-    if (found.family, found.type) != (socket.AF_UNIX, socket.SOCK_SEQPACKET):
-        found.close()
-        return None
-    found.setblocking(False)
-    return found
-
-
-def _send(other: socket.socket, told: dict[str, Any], handles: list[int]) -> bool:
-    """Send without ever waiting; False: nobody takes it."""
-    try:
-        socket.send_fds(other, [json.dumps(told).encode()], handles)
-    except OSError:
-        return False
-    return True
+        return Play(env=env, stream=stream, index=self._opened - 1, limit=limit)
 
 
 def _streams(offer: Offer, log: EpisodeLog) -> dict[str, tuple[Stream, Stream]]:

@@ -27,6 +27,14 @@ SERVED = (
 )
 
 
+_FEW = 32
+"""Values that are looked at one by one sooner than numpy has begun."""
+
+
+class Stranger(Exception):
+    """A value that does not belong to its space."""
+
+
 def cells(rows: Any) -> Any:
     """The values of a plain array, one by one and as Python's own, in a fraction of the time that numpy takes."""
     return memoryview(rows)
@@ -55,9 +63,13 @@ class Leaf:
         """The values of all environments, batched, as a copy."""
         return self.rows.copy()
 
-    def strangers(self) -> str | None:
-        """What is wrong with the values, if anything is."""
-        return None
+    def take(self, row: int) -> Any:
+        """The value of one environment, read once and then checked: somebody may go on writing it.
+
+        Raises:
+            Stranger: It does not belong to the space.
+        """
+        return self.get(row)
 
 
 class Numbers(Leaf):
@@ -66,22 +78,33 @@ class Numbers(Leaf):
     def __init__(self, space: Any, rows: NDArray[Any], low: Any, high: Any) -> None:
         """Keep the limits, which may be arrays."""
         super().__init__(space, rows)
-        self._low, self._high = low, high
+        self._low, self._high = np.broadcast_to(low, rows.shape[1:]), np.broadcast_to(high, rows.shape[1:])
+        self._few = self._low.size <= _FEW
+        self._limits = self._low.ravel().tolist(), self._high.ravel().tolist()
 
-    def strangers(self) -> str | None:
-        """The first value outside the limits; what is not a number is outside of any."""
-        inside = (self.rows >= self._low) & (self.rows <= self._high)
-        if inside.all():
-            return None
-        return f"expected a value of {self.space}, got {self.rows[np.unravel_index(inside.argmin(), inside.shape)]}"
+    def take(self, row: int) -> Any:
+        """The value of one environment; what is not a number is outside of any limits."""
+        value = self.get(row)
+        if self._few:
+            inside = all(map(_between, *self._limits, value.ravel().tolist()))
+        else:
+            inside = bool(((value >= self._low) & (value <= self._high)).all())
+        if not inside:
+            raise Stranger(np.array2string(value, threshold=_FEW))
+        return value
 
 
-class Choice(Numbers):
+def _between(low: Any, high: Any, value: Any) -> bool:
+    return bool(low <= value <= high)
+
+
+class Choice(Leaf):
     """One of so many integers; its cells are reached without numpy, which would take longer than the rest of a step."""
 
-    def __init__(self, space: Any, rows: NDArray[Any], low: int, high: int) -> None:
+    def __init__(self, space: spaces.Discrete, rows: NDArray[Any]) -> None:
         """Keep the cells, one an environment."""
-        super().__init__(space, rows, low, high)
+        super().__init__(space, rows)
+        self._low, self._high = int(space.start), int(space.start + space.n - 1)
         self._cells = cells(rows)
 
     def put(self, row: int, value: Any) -> None:
@@ -92,11 +115,12 @@ class Choice(Numbers):
         """The integer."""
         return self._cells[row]
 
-    def strangers(self) -> str | None:
-        """The first integer that is none of the choices; one environment is the common case, and takes a short cut."""
-        if len(self._cells) == 1 and self._low <= self._cells[0] <= self._high:
-            return None
-        return super().strangers()
+    def take(self, row: int) -> Any:
+        """The integer, if it is one of the choices."""
+        value = self._cells[row]
+        if self._low <= value <= self._high:
+            return value
+        raise Stranger(str(value))
 
 
 class Letters:
@@ -105,6 +129,7 @@ class Letters:
     def __init__(self, space: spaces.Text, rows: NDArray[np.uint32]) -> None:
         """Keep the rows."""
         self.space, self.rows = space, rows
+        self._known = {ord(letter) for letter in space.character_set}
 
     def put(self, row: int, value: str) -> None:
         """Write the text of one environment."""
@@ -113,7 +138,20 @@ class Letters:
 
     def get(self, row: int) -> str:
         """The text of one environment."""
-        return "".join(map(chr, self.rows[row, 1 : 1 + int(self.rows[row, 0])].tolist()))
+        return self._text(self.rows[row].tolist())
+
+    def take(self, row: int) -> str:
+        """The text of one environment, if its length and letters are those of the space."""
+        codes = self.rows[row].tolist()
+        if not self.space.min_length <= codes[0] <= self.space.max_length:
+            raise Stranger(f"{codes[0]} letters")
+        if not self._known.issuperset(codes[1 : 1 + codes[0]]):
+            raise Stranger("a letter outside of it")
+        return self._text(codes)
+
+    @staticmethod
+    def _text(codes: list[int]) -> str:
+        return "".join(map(chr, codes[1 : 1 + codes[0]]))
 
     def put_all(self, values: Any) -> None:
         """Write a text an environment."""
@@ -123,17 +161,6 @@ class Letters:
     def get_all(self) -> tuple[str, ...]:
         """A text an environment."""
         return tuple(self.get(row) for row in range(len(self.rows)))
-
-    def strangers(self) -> str | None:
-        """What is wrong with a length or a letter."""
-        known = {ord(letter) for letter in self.space.character_set}
-        for row in self.rows:
-            length = int(row[0])
-            if not self.space.min_length <= length <= self.space.max_length:
-                return f"expected a text of {self.space}, got {length} letters"
-            if not known.issuperset(row[1 : 1 + length].tolist()):
-                return f"expected a text of {self.space}, got a letter outside of it"
-        return None
 
 
 class Branch:
@@ -161,10 +188,16 @@ class Branch:
         """The values of all environments."""
         return self._make({key: part.get_all() for key, part in self._parts.items()})
 
-    def strangers(self) -> str | None:
-        """What is wrong with the first part in which something is."""
-        found = ((key, part.strangers()) for key, part in self._parts.items())
-        return next((f"{key}: {wrong}" for key, wrong in found if wrong), None)
+    def take(self, row: int) -> Any:
+        """The value of one environment, if every part belongs to its space."""
+        return self._make({key: self._part(key, part, row) for key, part in self._parts.items()})
+
+    @staticmethod
+    def _part(key: Any, part: Any, row: int) -> Any:
+        try:
+            return part.take(row)
+        except Stranger as stranger:
+            raise Stranger(f"{key}: {stranger}") from None
 
 
 Values = Leaf | Letters | Branch
@@ -224,7 +257,7 @@ def _leaf(space: Any, rows: NDArray[Any]) -> Leaf | Letters:
     if isinstance(space, spaces.Text):
         return Letters(space, rows)
     if isinstance(space, spaces.Discrete):
-        return Choice(space, rows, int(space.start), int(space.start + space.n - 1))
+        return Choice(space, rows)
     if isinstance(space, spaces.Box):
         return Numbers(space, rows, space.low, space.high)
     if isinstance(space, spaces.MultiDiscrete):

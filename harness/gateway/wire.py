@@ -4,53 +4,49 @@ This file is laid into the clean room as well, where `harness` is not: it import
 
     request (the client writes)           reply (the server writes, read-only for the client)
       0  sequence number                    0  sequence number
-      8  what is asked                    128  status
-     64  the client sleeps                136  length of the note
-    128  a seed an environment             64  the server sleeps
-      …  actions                          192  rewards, terminated, truncated, observations, note
+      8  the client sleeps                  8  the server sleeps
+     64  what is asked                     64  what is said in the note
+     80  a seed an environment             72  length of the note, if it is pickled
+      …  actions                           80  rewards, terminated, truncated, observations, note
 
-A message is written first and its sequence number last; whoever waits looks at that number. A wait spins for a moment
-and then sleeps on the socket, where the other side leaves a byte if it sees the sleeper's flag.
+A message is written first and its sequence number last; whoever waits looks at that number (turn.py). A wait spins for
+a moment and then sleeps on the socket, where the other side leaves a byte if it sees the sleeper's flag.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import mmap
 import os
-import select
 import socket
-import threading
 import time
 
+from .turn import Turn, doze
+
 RESET, STEP = 1, 2
-OK, REFUSED = 0, 1
-SEQUENCE, ASKED, SLEEPS, STATUS, NOTE_LENGTH = 0, 1, 8, 16, 17
+NOTHING, REFUSED, INFOS = 0, 1, 2
+"""What is said in a note; above the last, infos in a layout, numbered from there."""
+ASKED, SAID, LENGTH = 8, 8, 9
 """Places in a memory, counted in words of eight bytes."""
-SEEDS_AT, ANSWER_AT = 128, 192
-"""Places of the first seed and of the first reward, in bytes."""
-ALIGNMENT = 64
+SEEDS_AT = ANSWER_AT = 80
+"""Place of the first seed and of the first reward, in bytes. What is looked at while it is waited for lies apart from
+the message (lines of a core's cache have 64 bytes), and a small message within two lines."""
+ALIGNMENT = 8
 VARIABLE = "REPROOF_GATEWAY"
 """The environment variable that names the descriptor of the server's socket."""
 LARGEST_MESSAGE = 16_384
 """Bytes of a message on a socket."""
-NAP = 0.2
-"""Seconds after which a sleeper looks up by itself, should a wake-up be lost."""
-SPIN, _LONGEST_SPIN, _AT_ONCE = 200e-6, 1e-3, 8
-"""Seconds; a step of most environments, and of so many small ones at once, takes less than the first."""
+NAP = 200
+"""Milliseconds after which a sleeper looks up by itself, should a wake-up be lost."""
+FIRST, SHORTEST, LONGEST = 200_000, 50_000, 5_000_000
+"""Nanoseconds of a spin: the first one, and the limits of later ones."""
 _FEWEST, _MOST = 8, 1024
-_LOOKS = 16
+"""Waits without a spin after one in vain."""
+_FORGETS = 1.1
+"""By how much the shortest wait of late may grow with each one that is longer."""
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _SEAL_FUTURE_WRITE = 0x0010
 """F_SEAL_FUTURE_WRITE of linux/fcntl.h, which Python does not name."""
-_lock = threading.Lock()
-
-
-def fence() -> None:
-    """Order what was written before against what is read after: a lock is a full barrier on x86."""
-    _lock.acquire()
-    _lock.release()
 
 
 def aligned(offset: int) -> int:
@@ -59,31 +55,43 @@ def aligned(offset: int) -> int:
 
 
 class Patience:
-    """Whether a wait spins before it sleeps: a spin in vain is paid for by some waits without one.
+    """Whether a wait spins before it sleeps, and for how long.
 
-    On a busy machine the other side cannot run while this one spins, and on an idle one a sleep costs more than a step.
+    On a busy machine the other side cannot run while this one spins, and on an idle one a sleep costs more than a step:
+    so a spin in vain is paid for by some waits without one. What is spun for follows the shortest waits of late: long
+    ones tell of other programs.
     """
 
-    __slots__ = ("_penalty", "_skip")
+    __slots__ = ("_least", "_penalty", "_skip", "spins", "tried")
 
     def __init__(self) -> None:
         """Begin by spinning."""
-        self._skip, self._penalty = 0, _FEWEST
-
-    def spins(self) -> bool:
-        """Whether to spin this time."""
-        if self._skip:
-            self._skip -= 1
-            return False
-        return True
+        self._skip, self._penalty, self._least = 0, _FEWEST, float(LONGEST)
+        self.spins = FIRST
+        """Nanoseconds to spin next time; 0: not at all."""
+        self.tried = False
+        """Whether it should be told of what is met."""
 
     def met(self) -> None:
-        """The spin was worth it."""
-        self._penalty = max(self._penalty >> 1, _FEWEST)
+        """A wait has ended without a sleep."""
+        if self._skip:
+            self._skip -= 1
+            self.spins = 0 if self._skip else self._limit()
+        else:
+            self._penalty >>= 1
+            self.tried = self._penalty > _FEWEST
 
-    def in_vain(self) -> None:
-        """The spin was not worth it."""
-        self._skip, self._penalty = self._penalty, min(self._penalty << 1, _MOST)
+    def slept(self, waited: int) -> None:
+        """A wait has ended in a sleep, and took so many nanoseconds in all."""
+        self._least = min(_FORGETS * self._least, waited)
+        if self._skip:
+            self.met()
+        else:
+            self._skip, self._penalty = self._penalty, min(self._penalty << 1, _MOST)
+            self.spins, self.tried = 0, True
+
+    def _limit(self) -> int:
+        return SHORTEST if self._least >= LONGEST else min(max(int(2 * self._least), SHORTEST), LONGEST)
 
 
 class Hangup(Exception):
@@ -93,73 +101,42 @@ class Hangup(Exception):
 class End:
     """One end of a channel: the memory this side writes, the memory it reads, and the socket."""
 
-    __slots__ = ("_patience", "_sleeper", "_spins_for", "mine", "other", "theirs")
+    __slots__ = ("_came", "_patience", "_publish", "mine", "other", "theirs", "turn")
 
-    def __init__(self, mine: memoryview, theirs: memoryview, other: socket.socket, *, count: int) -> None:
-        """Keep the three; the socket must not block, and an answer of more environments is waited for longer."""
-        self._spins_for = min(SPIN * max(1.0, count / _AT_ONCE), _LONGEST_SPIN)
+    def __init__(self, mine: memoryview, theirs: memoryview, other: socket.socket, *, asks: bool) -> None:
+        """Keep the three.
+
+        Args:
+            mine: What this side writes.
+            theirs: What the other side writes.
+            other: Must not block.
+            asks: Whether this is the side that asks.
+        """
         self.mine, self.theirs = mine.cast("Q"), theirs.cast("Q")
         self.other = other
+        self.turn = Turn(mine, theirs, other.fileno(), asks)
+        self._publish, self._came = self.turn.publish, self.turn.came
         self._patience = Patience()
-        self._sleeper = select.poll()
-        self._sleeper.register(other, select.POLLIN)
 
-    def publish(self, sequence: int) -> None:
-        """Show what was written, and wake the other side should it sleep."""
-        fence()
-        self.mine[SEQUENCE] = sequence
-        fence()
-        if self.theirs[SLEEPS]:
-            self.wake()
-
-    def wake(self) -> None:
-        """Leave a byte; a full socket has bytes enough, and a closed one nobody to wake."""
-        with contextlib.suppress(OSError):
-            self.other.send(b"!", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-
-    def wait(self, sequence: int) -> None:
-        """Wait until the other side shows a sequence number.
+    def ask(self, sequence: int) -> None:
+        """Show what was written, and wait until the other side shows the same sequence number.
 
         Raises:
             Hangup: The other side is gone.
         """
-        if self._patience.spins():
-            if self._spin(sequence):
-                self._patience.met()
-                return
-            self._patience.in_vain()
-        while self.theirs[SEQUENCE] != sequence:
-            self._sleep(sequence)
+        self._publish(sequence)
+        patience = self._patience
+        if not self._came(patience.spins):
+            self._wait()
+        elif patience.tried:
+            patience.met()
 
-    def _spin(self, sequence: int) -> bool:
-        theirs, until = self.theirs, time.perf_counter() + self._spins_for
-        while True:
-            for _ in range(_LOOKS):
-                if theirs[SEQUENCE] == sequence:
-                    return True
-            if time.perf_counter() > until:
-                return False
-
-    def _sleep(self, sequence: int) -> None:
-        self.mine[SLEEPS] = 1
-        fence()
-        try:
-            if self.theirs[SEQUENCE] == sequence:
-                return
-            if self._sleeper.poll(NAP * 1000):
-                self._hear()
-        finally:
-            self.mine[SLEEPS] = 0
-
-    def _hear(self) -> None:
-        try:
-            heard = self.other.recv(64, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            raise Hangup from error
-        if not heard:
-            raise Hangup
+    def _wait(self) -> None:
+        turns, began = (self.turn,), time.perf_counter_ns()
+        while not self._came(0):
+            if doze(turns, (), NAP) and not self._came(0):
+                raise Hangup
+        self._patience.slept(self._patience.spins + time.perf_counter_ns() - began)
 
 
 def shared(size: int, *, writable: bool) -> tuple[int, memoryview]:

@@ -87,6 +87,31 @@ def test_references_gives_cpu_and_wall_of_each_case_beside_the_bare_run() -> Non
     assert all(row["measured"] > 0 and row["peer_measured"] > 0 for row in rows.values())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("cores", ["free", "busy"])
+def test_the_gateway_keeps_to_most_of_its_goals(cores: str) -> None:
+    """60 % of each; a case that misses is measured once more, since a machine may do other work for a while."""
+    rows = gateway("--cores", cores)
+    if missed := [word for row in rows if not keeps(row) for word in ("--case", row["case"])]:
+        rows = gateway("--cores", cores, *missed)
+    assert [row for row in rows if not keeps(row)] == []
+
+
+def gateway(*words: str) -> list[dict[str, Any]]:
+    command = [sys.executable, FOLDER / "gateway.py", "--json", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["rows"]
+    return rows
+
+
+def keeps(row: dict[str, Any]) -> bool:
+    """Both ratios; where AsyncVectorEnv is so quick that in process itself is not the goal's times quicker, in part."""
+    reachable = min(row["goal_async"], row["goal_in_process"] * row["in_process"] / row["async"])
+    return row["ratio_in_process"] >= 0.6 * row["goal_in_process"] and row["ratio_async"] >= 0.6 * reachable
+
+
 def test_things_take_turns_and_the_order_alternates() -> None:
     calls: list[str] = []
     runs = in_turn({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, warm=1)

@@ -85,6 +85,60 @@ class Odd(gymnasium.Env[Any, Any]):
         return action, self.count / 10, self.count >= 4, False, infos if self.count % 2 else {}
 
 
+INFOS: list[dict[str, Any]] = [
+    {"a": 1.5, "b": 2, "c": True, "d": np.float64(0.1), "e": np.float32(0.1), "f": np.int8(-3), "g": np.uint64(2**63)},
+    {
+        "a": -0.0,
+        "b": -1,
+        "c": False,
+        "d": np.float64("nan"),
+        "e": np.float32("inf"),
+        "f": np.int8(5),
+        "g": np.uint64(0),
+    },
+    {"array": np.arange(6, dtype=np.float32).reshape(2, 3), "none": np.zeros((0, 2)), "flat": np.array(3.0)},
+    {"array": np.full((2, 3), 7, dtype=np.float32), "none": np.zeros((0, 2)), "flat": np.array(4.0)},
+    {"array": np.arange(6, dtype=np.float64), "big": np.arange(3, dtype=">i4")},
+    {"array": np.arange(4, dtype=np.float64), "big": np.arange(3, dtype=">i4")},
+    {"flag": np.bool_(True), "complex": np.complex64(1j), "half": np.float16(0.5)},
+    {"flag": np.bool_(False)},
+    {"flag": np.bool_(True)},
+    {"b": 2, "a": 1.5},
+    {"a": 1.5, "b": 2},
+    {"a": 2, "b": 1.5},
+    {"text": "t", "nothing": None, "nested": {"x": 1.0, "deep": {"y": np.arange(2)}}, "list": [1, 2]},
+    {"text": "u", "nothing": None, "nested": {"x": 2.0, "deep": {"y": np.arange(2)}}, "list": [3]},
+    {"objects": np.array([None, "x"], dtype=object), "words": np.array(["a", "bc"])},
+    {"final_obs": np.ones(2), "_a": 1.0, "a": 2.0},
+    {"final_obs": np.zeros(2), "_a": 3.0, "a": 4.0},
+    *({f"key {number}": float(number)} for number in range(70)),
+    {},
+]
+"""One a step; several kinds come twice, since the second time they travel in a layout."""
+
+
+class Informed(gymnasium.Env[Any, Any]):
+    """Gives infos of every kind, one a step."""
+
+    observation_space = action_space = spaces.Discrete(2)
+    infos = INFOS
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.count = 0
+        return 0, {"begun": 1.0}
+
+    def step(self, action: Any) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        self.count += 1
+        return 0, 0.0, self.count == 2 * len(self.infos), False, self.infos[(self.count - 1) % len(self.infos)]
+
+
+class Huge(Informed):
+    """Gives integers for which Gymnasium's own vector environments have no place."""
+
+    infos = [{"huge": 2**80}, {"huge": 3}, {"huge": 4}, {"huge": -(2**63)}, {"huge": 2**63}]  # noqa: RUF012
+
+
 class Broken(gymnasium.Env[Any, Any]):
     """Fails on its third step."""
 

@@ -23,8 +23,9 @@ from gymnasium import error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.gateway import client, wire
-from harness.gateway.server import MOST_CHANNELS, MOST_ENVIRONMENTS
+from harness.gateway import client, turn, wire
+from harness.gateway.opening import MOST_ENVIRONMENTS
+from harness.gateway.server import MOST_CHANNELS
 
 SOON = 10.0
 """Seconds within which a server must have answered, or ended."""
@@ -127,7 +128,7 @@ def test_floods_of_messages_and_of_wake_ups(run: Run) -> None:
 def test_a_stalled_client_does_not_keep_the_server(run: Run) -> None:
     env = run.env("reproof/Cart-v0")
     env.reset()
-    end_of(env).mine[wire.SLEEPS] = 1
+    end_of(env).mine[turn.SLEEPS] = 1
     began = time.monotonic()
     closing, _ = run.end()
     assert closing.fault is None
@@ -201,7 +202,7 @@ def test_no_step_before_a_reset_and_none_after_the_end(shared: Run) -> None:
 def test_a_wrong_sequence_number(shared: Run, jump: int) -> None:
     env = shared.env("reproof/Cart-v0")
     env.reset()
-    end_of(env).publish((1 + jump) % 2**64)
+    end_of(env).turn.publish((1 + jump) % 2**64)
     gone(env)
     still_serves(shared)
 
@@ -210,7 +211,7 @@ def test_misbehaviour_is_kept_in_words(run: Run) -> None:
     for sequence, asked in ((7, wire.STEP), (1, 9)):
         env = run.env("reproof/Cart-v0")
         end_of(env).mine[wire.ASKED] = asked
-        end_of(env).publish(sequence)
+        end_of(env).turn.publish(sequence)
         gone(env)
     closing, _ = run.end()
     assert closing.misbehaved == ["sequence number 7 in place of 1", "unknown request 9"]
@@ -223,7 +224,7 @@ def test_an_unknown_request(shared: Run, asked: int) -> None:
     env.reset()
     end = end_of(env)
     end.mine[wire.ASKED] = asked
-    end.publish(2)
+    end.turn.publish(2)
     gone(env)
     still_serves(shared)
 
@@ -370,7 +371,7 @@ def test_random_memory(shared: Run, data: bytes, at: int, step: int, name: str) 
     at = min(at, len(memory) - 1)
     data = data[: len(memory) - at]
     memory[at : at + len(data)] = data
-    end_of(env).wake()
+    end_of(env).other.send(b"!")
     with contextlib.suppress(client.GatewayError, client.ActionRefused, error.Error):
         env._channel.ask(step)
     env.close()

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from gateway.served import HERE, Odd, Run, running, served
+from gateway.served import HERE, INFOS, Huge, Informed, Odd, Run, running, served
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
@@ -27,7 +27,8 @@ EVERY = [*CLASSIC, *TOY, *MUJOCO, *(pytest.param(name, marks=pytest.mark.slow) f
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """One server for all; environments are made when they are opened."""
     every = {name.replace("-", "_"): served(name) for name in (*CLASSIC, *TOY, *MUJOCO, *SLOW)}
-    every |= {"Odd": served(f"{HERE}:Odd"), "Short": served("CartPole-v1", limit=7)}
+    every |= {kind.__name__: served(f"{HERE}:{kind.__name__}") for kind in (Odd, Informed, Huge)}
+    every["Short"] = served("CartPole-v1", limit=7)
     with running(tmp_path_factory.mktemp("identity") / "run", **every) as run:
         yield run
 
@@ -39,14 +40,23 @@ def id_of(name: str) -> str:
 def same(a: Any, b: Any) -> bool:
     """Equal to the last bit, through dictionaries and tuples; NaN equals itself."""
     if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        return isinstance(b, dict) and list(a) == list(b) and all(same(a[key], b[key]) for key in a)
     if isinstance(a, tuple):
         return isinstance(b, tuple) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, list):
+        return a == b
     if isinstance(a, np.ndarray) and a.dtype == object:
         return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, np.ndarray | float):
+    if isinstance(a, np.ndarray) and a.dtype.kind == "U":
+        return a.tolist() == b.tolist()
+    if isinstance(a, np.ndarray | float | np.floating):
         return np.array_equal(a, b, equal_nan=True) and np.asarray(a).dtype == np.asarray(b).dtype
     return bool(a == b)
+
+
+def types(value: Any) -> Any:
+    """The types of everything in infos."""
+    return {key: types(below) for key, below in value.items()} if isinstance(value, dict) else type(value)
 
 
 def alike(ours: Any, theirs: Any, steps: int) -> int:
@@ -60,6 +70,7 @@ def alike(ours: Any, theirs: Any, steps: int) -> int:
         wanted, got = theirs.step(action), ours.step(action)
         assert same(wanted[0], got[0]), (step, wanted, got)
         assert same(wanted[4], got[4]), (step, wanted[4], got[4])
+        assert types(wanted[4]) == types(got[4])
         assert [np.asarray(part).tolist() for part in wanted[1:4]] == [np.asarray(part).tolist() for part in got[1:4]]
         over = np.logical_or(wanted[2], wanted[3])
         ended += int(np.sum(over))
@@ -94,6 +105,18 @@ def test_every_kind_of_space_and_of_info_passes(run: Run, mode: AutoresetMode | 
     theirs = Odd() if mode is None else SyncVectorEnv([Odd] * 3, autoreset_mode=mode)
     assert alike(ours, theirs, 30) >= 6
     ours.close()
+
+
+@pytest.mark.parametrize("mode", [None, AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_infos_keep_their_types_whatever_comes_before_and_after(run: Run, mode: AutoresetMode | None) -> None:
+    ours = run.env(id_of("Informed")) if mode is None else run.vector(3, id_of("Informed"), autoreset_mode=mode)
+    theirs = Informed() if mode is None else SyncVectorEnv([Informed] * 3, autoreset_mode=mode)
+    assert alike(ours, theirs, 5 * len(INFOS)) >= 2
+    ours.close()
+
+
+def test_integers_of_any_size_are_told(run: Run) -> None:
+    assert alike(run.env(id_of("Huge")), Huge(), 40) >= 3
 
 
 def test_an_episode_is_cut_where_the_paper_says(run: Run) -> None:

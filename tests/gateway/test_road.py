@@ -9,6 +9,7 @@ from gateway.served import Run, running, served
 
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Completed, Job, Limits, SandboxSettings
+from harness.gateway import turn
 
 LIMITS = Limits(cpu=60, wall=120, memory=2 << 30, processes=64, disk=16 << 20)
 PLAIN = """
@@ -66,7 +67,7 @@ for _ in range(20000):
         control.send(os.urandom(100))
 env.step(0)
 words = env.unwrapped._channel._end.mine
-words[1], words[0] = 77, 3
+words[8], words[0] = 77, 3
 for place in ("/proc/%d/mem" % os.getppid(), "/reproof/gateway/sitecustomize.py"):
     try:
         open(place, "r+b").close()
@@ -77,6 +78,28 @@ for number in range(3, 256):
     with contextlib.suppress(OSError):
         os.ftruncate(number, 0)
 os.kill(os.getpid(), 9)
+"""
+
+LEARNER = """
+import sys
+import gymnasium, torch
+from stable_baselines3 import PPO
+
+def learned(id):
+    model = PPO("MlpPolicy", id, n_steps=512, seed=3, device="cpu")
+    return model.learn(4096), torch.nn.utils.parameters_to_vector(model.policy.parameters())
+
+ours, weights = learned("reproof/Cart-v0")
+_, same = learned("CartPole-v1")
+assert torch.equal(weights, same), (weights - same).abs().max()
+judged, lengths = gymnasium.make("reproof/Cart-v0", phase="evaluation"), []
+for _ in range(10):
+    state, length, over = judged.reset()[0], 0, False
+    while not over:
+        state, _, ended, cut, _ = judged.step(ours.predict(state, deterministic=True)[0])
+        length, over = length + 1, ended or cut
+    lengths.append(length)
+print(sum(lengths) / 10)
 """
 
 
@@ -100,6 +123,21 @@ def test_plain_gymnasium_reaches_our_environments(tmp_path: Path, backend: str) 
     assert sorted(log["stream"]) == ["evaluation", *["training"] * 4]
 
 
+def test_the_road_in_python_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing was compiled; the environment variable reaches the server and the clean room."""
+    monkeypatch.setenv(turn.PURE, "1")
+    code = f"{PLAIN}\nfrom reproof_gateway import turn; print(turn.Turn is turn.PureTurn)"
+    with running(tmp_path / "run", Cart=served("CartPole-v1", evaluation_steps=10)) as run:
+        mixed = run.env()  # a client with C, if it was built, and a server without
+        mixed.reset(seed=1)
+        mixed.close()
+        done = inside(run, code)
+        closing, _ = run.end()
+    assert done.exit == 0, done.log
+    assert done.log.splitlines()[-1] == "True"
+    assert closing.used["reproof/Cart-v0"].training == 4
+
+
 def test_a_hostile_job_in_the_clean_room_harms_itself(tmp_path: Path) -> None:
     with running(tmp_path / "run", Cart=served("CartPole-v1")) as run:
         done = inside(run, HOSTILE)
@@ -116,3 +154,15 @@ def test_a_torch_policy_learns_through_it(tmp_path: Path) -> None:
     with running(tmp_path / "run", Cart=served("CartPole-v1")) as run:
         done = inside(run, LEARNS)
     assert done.exit == 0, done.log
+
+
+@pytest.mark.slow
+def test_a_learner_of_stable_baselines_learns_what_it_learns_in_process(tmp_path: Path) -> None:
+    """Unchanged, and to the last bit of its weights; what it has learned is then metered."""
+    with running(tmp_path / "run", Cart=served("CartPole-v1", evaluation_steps=5000)) as run:
+        done = inside(run, LEARNER)
+        closing, log = run.end()
+    assert done.exit == 0, done.log
+    judged = log["return"][log["stream"] == "evaluation"]
+    assert judged.mean() == float(done.log.split()[-1]) > 60  # at random some 22
+    assert closing.used["reproof/Cart-v0"].training == 4096

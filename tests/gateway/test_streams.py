@@ -156,15 +156,11 @@ def test_a_server_that_does_not_end_well_is_a_fault(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_million_steps_add_little_memory(tmp_path: Path) -> None:
-    def resident(run: Run) -> int:
-        status = Path(f"/proc/{run.gateway._child.pid}/status").read_text()
-        return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) * 1024
-
     with cart(tmp_path / "a", steps=1_100_000) as run:
         env, actions = run.vector(64), np.zeros(64, dtype=int)
         env.reset(seed=1)
         [env.step(actions) for _ in range(1000)]
-        before = resident(run)
+        before = run.gateway.resident
         for _ in range(1_000_000 // 64):
             env.step(actions)
-        assert resident(run) - before <= 20 * 2**20
+        assert run.gateway.resident - before <= 20 * 2**20
