@@ -34,7 +34,8 @@ def search(instance: Mapping[str, Any], *, phases: str, frequencies: str, seed: 
         for step in range(instance["steps"]):
             read = zip(policies, states[:, JOINTS].tolist(), states[:, JOINT_VELOCITIES].tolist(), strict=True)
             torques = [policy.torques(positions, velocities) for policy, positions, velocities in read]
-            states, rewards[step], *_ = envs.step(np.array(torques, dtype=np.float32))
+            actions = np.clip(torques, -1.0, 1.0).astype(np.float32)  # whatever is no action is refused
+            states, rewards[step], *_ = envs.step(actions)
         return rewards.sum(axis=0).tolist()
 
     def values(points: Floats) -> list[float]:
