@@ -125,7 +125,10 @@ def _gait_return(instance: Instance, gait: Any, start: Any, steps: int) -> float
 
 
 class _Oscillators:
-    """The policy of the brief for the swimmer: both amplitudes equal, no offsets, the first joint's phase zero."""
+    """The policy of the brief for the swimmer: both amplitudes equal, no offsets, the first joint's phase zero.
+
+    Torques are rounded to float32, as the environment takes them: some Swimmers make of a rounding a tenth of a return.
+    """
 
     def __init__(self, gait: Any, gains: Mapping[str, float]) -> None:
         self._amplitude, phase, swing, stance = map(float, gait)
@@ -139,7 +142,7 @@ class _Oscillators:
         for joint in (0, 1):
             wave = math.sin(self._theta[joint] + self._shifts[joint])
             torque = kp * (self._amplitude * wave - positions[3 + joint]) - kd * velocities[3 + joint]
-            torques.append(min(1.0, max(-1.0, torque)))
+            torques.append(float(np.float32(min(1.0, max(-1.0, torque)))))
             self._theta[joint] += PERIOD * self._rates[wave > 0.0]
         return torques
 
