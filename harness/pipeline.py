@@ -9,18 +9,19 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.attempt.attempt import Attempt, Budget, HandedIn
+from harness.attempt.attempt import Budget, HandedIn
 from harness.attempt.submission import keep_tree
 from harness.attempt.task import reference_files
 from harness.config import Settings
 from harness.handing import hand_in, hand_out, work
 from harness.record.files import private_folder
 from harness.record.store import Record, read, write
-from harness.rerun.engine import LocalEngine, Progress, known_records, silent
+from harness.rerun.engine import LocalEngine, Progress, cores, known_records, silent
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement, measure
 from harness.rerun.plan import Planner, Unit, make_plan
 from harness.rerun.runtime import circumstances, runtime_summary
+from harness.rerun.steps import ServedRun, remarks
 from harness.road import Road, Tell
 from harness.scoring.foresee import look_ahead
 from harness.scoring.score import Graded, Score, Spending, Spent, claim_scores, grade, spending, verdict_of, worth
@@ -84,7 +85,8 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
     digest = circumstances(isolation.digest)
     planner = planner_of(road, digest)
     answers = keep_tree(reference_files(road.paper), road.store.root)
-    engine = LocalEngine(paper=road.paper, store=road.store, sandbox=road.sandbox, **_workers(road.attempt))
+    workers = road.attempt.workers or cores()
+    engine = LocalEngine(paper=road.paper, store=road.store, sandbox=road.sandbox, workers=workers)
     looks, all_looks = list[Look](), road.paper.spec.seeds.looks
     measured: dict[tuple[str, str], list[Measurement]] = {}
     chosen = {"curtailed": all_looks, "all": all_looks[-1:], "first": all_looks[:1]}[slots or road.attempt.slots]
@@ -113,10 +115,6 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
     write(road.records / "rerun.json", done)
     road.desk.note("rerun", commit=handed.commit, slots=done.slots, runs=len(records), plan=planner.plan.public_digest)
     return done
-
-
-def _workers(attempt: Attempt) -> dict[str, int]:
-    return {} if attempt.workers is None else {"workers": attempt.workers}
 
 
 def _measure_now(road: Road, unit: Unit, record: RunRecord) -> None:
@@ -242,8 +240,24 @@ def _score(
         integrity=graded.gates,
         usage={"attempt": own, "rerun": by_author["submission"], "reference": by_author["reference"]},
         budget=_budget(road.attempt.budget, handed),
+        environments=[_served(unit, records[unit.key]) for unit in units if _is_served(unit, records[unit.key])],
         slots=graded.slots,
         isolation=done.isolation,
+    )
+
+
+def _is_served(unit: Unit, record: RunRecord) -> bool:
+    return unit.author == "submission" and bool(record.env_steps)
+
+
+def _served(unit: Unit, record: RunRecord) -> ServedRun:
+    return ServedRun(
+        run=unit.label,
+        key=unit.key,
+        experiment=unit.experiment,
+        status=record.status,
+        env_steps=record.env_steps,
+        remarks=remarks(record.env_steps, record.misbehaved),
     )
 
 

@@ -16,6 +16,7 @@ from harness.errors import RecordError
 from harness.paper.load import Paper, open_paper
 from harness.record.files import Store, read_slip
 from harness.rerun.engine import Progress, silent
+from harness.rerun.served import stand_of
 
 Tell = Callable[[str], None]
 HISTORY = "history"
@@ -80,7 +81,8 @@ class Road:
     @property
     def bench(self) -> Bench:
         """Where the participant's commands are run and metered."""
-        return Bench(desk=self.desk, sandbox=self.sandbox, hidden=(self.paper.private,))
+        served = stand_of(self.paper).environments
+        return Bench(desk=self.desk, sandbox=self.sandbox, hidden=(self.paper.private,), environments=served)
 
     def submission(self) -> HandedIn:
         """What was handed in.

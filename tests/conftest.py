@@ -82,7 +82,7 @@ def settings_for(folder: Path, results: Path, adapter: str = "reference", **rest
     )  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> Callable[..., Settings]:
     return settings_for
 
@@ -92,7 +92,7 @@ def attempt_in(folder: Path, results: Path, adapter: str = "reference", **rest: 
     return attempt(settings_for(folder, results, adapter, **rest), tell=lambda text: None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def attempted() -> Callable[..., Attempted]:
     return attempt_in
 

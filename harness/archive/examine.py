@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.archive.compare import alike, rescored_problems
 from harness.archive.manifest import Manifest, refused
+from harness.archive.pack import digest_of
 from harness.attempt.attempt import plain_name
 from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.contents import is_hash
@@ -24,6 +25,7 @@ from harness.rerun.instance import Instance, draw
 from harness.rerun.measure import Measurement
 from harness.rerun.outputs import problems_of
 from harness.rerun.plan import Plan, Unit
+from harness.rerun.served import METERED
 from harness.road import HISTORY, Road
 from harness.scoring.integrity import SAME
 from harness.scoring.probes import compare
@@ -229,6 +231,9 @@ def _ensure_run(found: Examined, unit: Unit, record: RunRecord) -> None:
     if said != (unit.key, unit.experiment, unit.parameters, unit.instance.digest, unit.seed, unit.replicate):
         raise refused(found.archive, f"the record of the run {unit.key[:12]} is that of another run")
     folder = found.road.store.run(unit.key) / "outputs"
+    table = folder.with_name(METERED)
+    if (digest_of(table) if table.exists() else None) != record.metered:
+        raise refused(found.archive, f"the episode log of the run {unit.key[:12]} is not that of its record")
     if found.outputs.get(unit.key, {}) != record.outputs:
         raise refused(found.archive, f"the outputs of the run {unit.key[:12]} are not those of its record")
     problems = problems_of(folder, found.road.paper.spec.experiments[unit.experiment]) if record.usable else []

@@ -27,7 +27,7 @@ _NAMES = re.compile(
         submission\.bundle | {_RECORD} | former_scores/[0-9a-f]+\.json
         | history/[0-9a-f]{{40}}/{_RECORD}
         | private/plan\.json | private/\w{{1,100}}-\d{{1,5}}/[\w .-]{{1,100}}\.(?:json|npy)))
-    | runs/[0-9a-f]{{2}}/[0-9a-f]{{64}}/(?:run\.json|log\.txt|outputs/{_FILE})
+    | runs/[0-9a-f]{{2}}/[0-9a-f]{{64}}/(?:run\.json|log\.txt|metered\.npy|outputs/{_FILE})
     | (?:paper|trees/[0-9a-f]{{40}})(?:/{_FILE})+""",
     re.VERBOSE,
 )

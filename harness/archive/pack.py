@@ -25,6 +25,7 @@ from harness.record.entry import NO_MIRROR
 from harness.record.store import read
 from harness.rerun.execute import RunRecord
 from harness.rerun.runtime import runtime_summary
+from harness.rerun.served import METERED
 from harness.road import HISTORY, Road
 from harness.scoring.score import Score
 
@@ -164,8 +165,10 @@ def _run(folder: Path, name: str, *, theirs: bool, outputs: bool) -> Iterator[_S
     yield _Source(name=f"{name}/run.json", content=told.model_dump_json(indent=1).encode() + b"\n")
     if theirs:
         yield _Source(name=f"{name}/log.txt", content=folder / "log.txt")
-    for file, digest in sorted(record.outputs.items()) if outputs else ():
-        source = _Source(name=f"{name}/outputs/{file}", content=folder / "outputs" / file)
+    kept = {f"outputs/{file}": digest for file, digest in sorted(record.outputs.items())}
+    kept |= {METERED: record.metered} if record.metered else {}
+    for file, digest in kept.items() if outputs else ():
+        source = _Source(name=f"{name}/{file}", content=folder / file)
         if source.member().sha256 != digest:
             raise RecordError("an output was changed since it was measured", where=source.content)
         yield source

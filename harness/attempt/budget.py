@@ -21,6 +21,8 @@ ITEMS = ("working", "wall", "cpu", "disk", "env_steps")
 """What a budget is made of: seconds, seconds, seconds, bytes, steps."""
 DECLARABLE = ("working", "cpu", "env_steps")
 """What a participant may declare of work done elsewhere."""
+STREAMS = ("training", "evaluation")
+"""Of an environment that the harness serves."""
 INTERRUPTED = "the machine went down"
 LAST_SIGN = "last_sign"
 """In an event's data: the last moment before it at which the clock is known to have run."""
@@ -48,6 +50,8 @@ class Extra:
     declared: bool
     exact: bool
     """Whether a cgroup counted it."""
+    streams: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Steps by environment that the harness served to it, and by stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,16 @@ class Account:
     def declared(self, item: str) -> float:
         """The part of it that nobody but the participant has measured."""
         return sum(extra.used.get(item, 0.0) for extra in self.extras if extra.declared)
+
+    @property
+    def streams(self) -> dict[str, dict[str, int]]:
+        """Steps by environment and stream, as far as the harness served them."""
+        found: dict[str, dict[str, int]] = {}
+        for extra in self.extras:
+            for id, steps in extra.streams.items():
+                before = found.get(id, {})
+                found[id] = {name: before.get(name, 0) + taken for name, taken in steps.items()}
+        return found
 
     def limit(self, item: str) -> float | None:
         """What there is of one item in all; None: it is not limited."""
@@ -289,7 +303,10 @@ class _Reckoning:
         used = {item: float(data[item]) for item in DECLARABLE if data.get(item, 0) > 0}
         exact = bool(data.get("exact", True))
         what = str(data.get("command") or data.get("note") or "")
-        extra = Extra(who=self.holder, at=at, what=what, used=used, declared=declared, exact=exact)
+        streams = {
+            id: {name: int(steps[name]) for name in STREAMS} for id, steps in data.get("environments", {}).items()
+        }
+        extra = Extra(who=self.holder, at=at, what=what, used=used, declared=declared, exact=exact, streams=streams)
         self.extras.append(extra)
 
     def _stop(self, at: Moment, state: State, why: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from harness.attempt import clock, ledger
 from harness.attempt.attempt import Attempt, HandedIn
+from harness.attempt.beside import left_behind, told
 from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, disk_of
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
@@ -45,6 +46,20 @@ class Executing(Slip, frozen=True):
     """Peak, in bytes."""
     exact: bool = True
     """Whether a cgroup counts it."""
+    granted: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Steps of environments that it may take, and that nobody else is granted meanwhile."""
+    gateway: str = ""
+    """The folder of the server of its environments, which outlives its watcher by a moment."""
+
+    @property
+    def counted(self) -> dict[str, Any]:
+        """What it has used, as an `executed` event would tell it."""
+        closing = left_behind(self.gateway)
+        facts = {name: value for name, value in msgspec.structs.asdict(self).items() if name not in _UNCOUNTED}
+        return {**facts, **(told(closing.used) if closing else {})}
+
+
+_UNCOUNTED = ("granted", "gateway")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +111,17 @@ class Desk:
             self.attempt.budget,
             now=clock.now(),
             pulse=self.pulse(),
-            running=[msgspec.structs.asdict(data) for _, data in self._executing()],
+            running=[data.counted for _, data in self._executing()],
             disk=disk_of(self.workspace) if disk else 0,
         )
+
+    def env_steps_left(self) -> int | None:
+        """Steps of environments that a command may be granted: what is left, less what others hold; None: no limit."""
+        left = self.account().left("env_steps")
+        if left is None:
+            return None
+        held = sum(data.granted for path, data in self._executing() if _watched(path))
+        return max(0, int(left) - held)
 
     def note(self, kind: ledger.Kind, *, at: Moment | None = None, **data: Any) -> ledger.Event:
         """Add an event; `at` is for what is replayed."""
@@ -164,8 +187,12 @@ class Desk:
         for path, data in self._executing():
             with contextlib.suppress(OSError), path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.note("executed", **msgspec.structs.asdict(data), ended="lost")
+                self.note("executed", **data.counted, ended="lost")
                 path.unlink(missing_ok=True)
+                if Path(data.gateway).parent == path.parent:
+                    import shutil
+
+                    shutil.rmtree(data.gateway, ignore_errors=True)
 
     def start_clock(self) -> Account:
         """Start the participant's clock.
@@ -282,6 +309,16 @@ class Desk:
                 remedy="what was handed in counts: `reproof report` shows its score",
             )
         return found
+
+
+def _watched(path: Path) -> bool:
+    """Whether a command's file is locked by who watches the command."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _state(path: Path) -> object:

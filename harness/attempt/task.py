@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from harness.attempt.work import BRIEF
 from harness.errors import PaperError
 from harness.paper.load import Paper
 from harness.paper.mutations import ALTERNATIVE, REFERENCE, Mutation
+from harness.paper.schema import Environment
 
 TASK = "TASK.md"
 START_FILE = "start_commit"
@@ -39,7 +41,7 @@ seed gives the same outputs. The stubs in `reproduction/` are yours to fill or t
 What counts is what the harness measures when it reruns your commit with seeds and instances of its own. Partial work
 earns partial credit, and every claim is scored by itself.
 
-## Working
+{environments}## Working
 
     reproof clock start            your clock; only you start and pause it
     reproof status                 what is used, what is left, when it ends
@@ -52,6 +54,42 @@ earns partial credit, and every claim is scored by itself.
 Commit often: your score at each quarter of the budget is taken from the history. Stay on descendants of the first
 commit. When the time is used up while your clock runs, what is here is handed in for you; if it stands still then, the
 last commit that the harness had seen counts, so commit before you pause.
+"""
+_ENVIRONMENTS = """\
+## Environments
+
+The harness owns the environments of some experiments: it makes and seeds them, counts their steps, and keeps the log of
+episodes that is measured. Plain Gymnasium reaches them, and wrappers of your choice go on top:
+
+    import gymnasium
+{imported}
+    env = gymnasium.make("{id}")
+    several = gymnasium.make_vec("{id}", num_envs=8)
+{evaluation}
+One run may take so many steps, which its `RUN.json` says too, as `environments`:
+
+{table}
+
+A step beyond that raises `StepsExhausted`, a `RuntimeError`; what the program then still writes counts. Keywords of the
+constructor, options of `reset` and rendering are refused.
+A seed given to `reset` is honoured{streams}.
+
+These limits bind in the rerun and in `reproof check`. `reproof exec` serves the environments of the pinned instances to
+any command and counts their steps, which the budget alone may limit (`reproof status`); where an id stands in several
+experiments, `--experiment NAME` says whose is meant. Outside the clean room the same ids make the environment in your
+own process: no limit binds there, nobody counts, and what you use is yours to declare
+(`reproof clock note --env-steps N "..."`).
+
+"""
+_IMPORTED = """\
+    import environments  # outside the clean room it makes the ids known
+"""
+_REGISTERED = """\
+    import environments
+    environments.register(run["instance"])  # outside the clean room it makes the ids known
+"""
+_EVALUATION = """\
+    judged = gymnasium.make("{id}", phase="evaluation")
 """
 _PUBLIC = ("metrics.py", "paper.yaml", "environments.py")
 
@@ -78,7 +116,39 @@ def start_files(paper: Paper) -> dict[str, File]:
 
 
 def _task(paper: Paper) -> str:
-    return _TASK.format(title=paper.spec.title, experiments=", ".join(f"`{name}`" for name in paper.spec.experiments))
+    named = ", ".join(f"`{name}`" for name in paper.spec.experiments)
+    return _TASK.format(title=paper.spec.title, experiments=named, environments=_environments(paper))
+
+
+def _environments(paper: Paper) -> str:
+    """The section on environments; nothing for a paper without any."""
+    found = [(name, id, one) for name, spec in paper.spec.experiments.items() for id, one in spec.environments.items()]
+    if not found:
+        return ""
+    judged = next((id for _, id, one in found if one.evaluation_steps), None)
+    head = ["| experiment | environment | training | evaluation | an episode at most |", "|---|---|---|---|---|"]
+    return _ENVIRONMENTS.format(
+        id=found[0][1],
+        evaluation=_EVALUATION.format(id=judged) if judged else "",
+        table="\n".join([*head, *(_row(name, id, one) for name, id, one in found)]),
+        streams=" in training; in evaluation the harness takes its own" if judged else "",
+        imported=_imported(paper.folder / _PUBLIC[-1]),
+    )
+
+
+def _imported(environments: Path) -> str:
+    """How the ids become known in process; nothing where a paper does not say."""
+    if not environments.is_file():
+        return ""
+    by_call = re.search(r"^def register\(", environments.read_text(encoding="utf-8"), re.MULTILINE)
+    return _REGISTERED if by_call else _IMPORTED
+
+
+def _row(experiment: str, id: str, environment: Environment) -> str:
+    longest = environment.max_episode_steps
+    evaluation = f"{environment.evaluation_steps:,}" if environment.evaluation_steps else "none"
+    cells = [f"`{experiment}`", f"`{id}`", f"{environment.steps:,}", evaluation, f"{longest:,}" if longest else "-"]
+    return f"| {' | '.join(cells)} |"
 
 
 def start_objects(paper: Paper) -> tuple[str, Objects]:

@@ -6,18 +6,21 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
+from harness.attempt.beside import run_beside, told, wanted, within
 from harness.attempt.desk import EXECUTING, Desk
 from harness.cleanroom.sandbox import Completed, Job, Limits, Listener, Mount, Sandbox, Usage
 from harness.errors import UsageError
 from harness.folders import find_papers
+from harness.gateway.offer import Closing, Offer, Served
 from harness.paper.quantities import show_seconds
 
 BRIEF = "BRIEF.md"
@@ -31,6 +34,14 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Completed):
+    """A command that ended, and what it did with the environments beside it."""
+
+    closing: Closing | None = None
+    """None: there were none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """Where the commands of one attempt are run."""
 
@@ -38,6 +49,10 @@ class Bench:
     sandbox: Sandbox
     hidden: tuple[Path, ...] = ()
     """What must not be readable inside, beside the private folders of the papers that are found."""
+    environments: Mapping[str, Served] = field(default_factory=dict)
+    """What is served to the participant's own commands, by id."""
+    most_steps: int | None = None
+    """Of its environments that one command may be granted; None: all that are left."""
 
     def run(
         self,
@@ -47,7 +62,7 @@ class Bench:
         environment: Mapping[str, str] | None = None,
         output: Callable[[bytes], None] | None = None,
         folder: str = WORKSPACE,
-    ) -> Completed:
+    ) -> Done:
         """Run a command in the workspace until it ends, or until the budget is spent; the ledger counts it.
 
         Args:
@@ -64,31 +79,62 @@ class Bench:
         job = Job(
             command=tuple(words),
             mounts=(self._workspace(), *mounts),
-            environment={**(environment or {}), **self._told(left)},
+            environment={**(environment or {}), **self._told(left), **self._steps_told()},
             limits=self._limits(left),
             cwd=folder,
             hidden=self._hidden(),
         )
-        return self.meter(job, output)
+        return self.meter(job, output, offer=self._offer())
 
     def meter(
-        self, job: Job, output: Callable[[bytes], None] | None = None, cancel: threading.Event | None = None
-    ) -> Completed:
-        """Run any job at the attempt's expense, within what is left of its CPU time.
+        self,
+        job: Job,
+        output: Callable[[bytes], None] | None = None,
+        cancel: threading.Event | None = None,
+        *,
+        offer: Offer | None = None,
+        table: Path | None = None,
+    ) -> Done:
+        """Run any job at the attempt's expense, within what is left of its CPU time and its env steps.
+
+        Args:
+            job: The job.
+            output: Gets what it writes, as it comes.
+            cancel: Once set, it is ended.
+            offer: What is served to it; it gets as many steps of that as are left.
+            table: Where the table of its episodes goes, if anybody wants it.
 
         Raises:
             UsageError: There is no CPU time left.
         """
         cancel = cancel or threading.Event()
         job = replace(job, limits=replace(job.limits, cpu=min(job.limits.cpu, self._cpu_left())))
-        with _Live(self.desk, shlex.join(job.command), cancel) as live:
+        offer = within(offer, self.most_steps) if offer else None
+        with _Live(self.desk, shlex.join(job.command), cancel, offer) as live:
             heard = replace(job, listener=Listener(output=output, usage=live.hear))
             with _interrupts_cancel(cancel) as interrupted:
-                completed = self.sandbox.run(heard, cancel)
-            live.end(completed)
+                done = self._run(heard, cancel, live, table)
+            live.end(done)
         if interrupted:
             raise KeyboardInterrupt
-        return completed
+        return done
+
+    def _run(self, job: Job, cancel: threading.Event, live: _Live, table: Path | None) -> Done:
+        def run(dressed: Job) -> Completed:
+            completed = self.sandbox.run(dressed, cancel)
+            live.keep(completed.usage)  # should the server not end well, this is counted all the same
+            return completed
+
+        if live.offer is None:
+            return _done(run(job))
+        return _done(*run_beside(live.offer, job, run, table or Path(live.offer.log, "metered.npy")))
+
+    def _offer(self) -> Offer | None:
+        """The environments as one command gets them: with luck of its own, and a folder for their server."""
+        if not self.environments:
+            return None
+        folder = self.desk.folder / EXECUTING / secrets.token_hex(8)
+        return Offer(environments=dict(self.environments), secret=secrets.token_hex(32), log=str(folder.absolute()))
 
     def _cpu_left(self) -> float:
         found = self.desk.account()
@@ -113,6 +159,13 @@ class Bench:
             "REPROOF_WORKSPACE": WORKSPACE,
             "REPROOF_DEADLINE": str(int(time.time() + left)),
         }
+
+    def _steps_told(self) -> dict[str, str]:
+        """How many steps of environments a command may take, where the budget limits them."""
+        left = self.desk.env_steps_left() if self.environments else None
+        if left is None:
+            return {}
+        return {"REPROOF_ENV_STEPS": str(left if self.most_steps is None else min(left, self.most_steps))}
 
     def _limits(self, wall: float) -> Limits:
         budget = self.desk.attempt.budget
@@ -152,11 +205,15 @@ def _interrupts_cancel(cancel: threading.Event) -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
+def _done(completed: Completed, closing: Closing | None = None) -> Done:
+    return Done(**{item.name: getattr(completed, item.name) for item in fields(completed)}, closing=closing)
+
+
 class _Live:
     """A command under way: a file that says what it has used so far, locked as long as somebody watches it."""
 
-    def __init__(self, desk: Desk, command: str, cancel: threading.Event) -> None:
-        self._desk, self._cancel = desk, cancel
+    def __init__(self, desk: Desk, command: str, cancel: threading.Event, offer: Offer | None) -> None:
+        self._desk, self._cancel, self.offer = desk, cancel, offer
         self._command = command if len(command) <= _LONGEST else f"{command[: _LONGEST - 3]}..."
         self._job = os.urandom(8).hex()
         self._path = desk.folder / EXECUTING / f"{self._job}.json"
@@ -165,10 +222,18 @@ class _Live:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(exist_ok=True, mode=0o700)
+        if self.offer is None:
+            self._begin()
+        else:
+            with self._desk.held():  # what is left must not be granted twice
+                self.offer = within(self.offer, self._desk.env_steps_left())
+                self._begin()
+        return self
+
+    def _begin(self) -> None:
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         self._keep({})
-        return self
 
     def __exit__(self, *error: object) -> None:
         """Without an end of its own the file stays, for whoever comes next to count."""
@@ -177,7 +242,9 @@ class _Live:
         os.close(self._descriptor)
 
     def _keep(self, used: Mapping[str, Any]) -> None:
-        text = json.dumps({"job": self._job, "command": self._command, **used}).encode()
+        offer = self.offer
+        held = {} if offer is None else {"granted": wanted(offer), "gateway": offer.log}
+        text = json.dumps({"job": self._job, "command": self._command, **held, **used}).encode()
         os.pwrite(self._descriptor, text.ljust(os.fstat(self._descriptor).st_size), 0)
 
     def hear(self, usage: Usage) -> None:
@@ -185,15 +252,20 @@ class _Live:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _OFTEN
-        self._keep(_facts(usage))
+        self.keep(usage)
         self._desk.witness()
         if self._desk.account().left("cpu") == 0:
             self._cancel.set()
 
-    def end(self, completed: Completed) -> None:
+    def keep(self, usage: Usage) -> None:
+        """Write down what it has used, for whoever comes next should nobody write down its end."""
+        self._keep(_facts(usage))
+
+    def end(self, done: Done) -> None:
         """Write the command's end into the ledger."""
-        ended = completed.killed_by or ("done" if completed.exit == 0 else "failed")
-        facts = {**_facts(completed.usage), "exit": completed.exit, "ended": ended}
+        ended = done.killed_by or ("done" if done.exit == 0 else "failed")
+        steps = told(done.closing.used) if done.closing else {}
+        facts = {**_facts(done.usage), "exit": done.exit, "ended": ended, **steps}
         self._desk.note("executed", job=self._job, command=self._command, **facts)
         self._desk.witness()
         self._ended = True

@@ -1,9 +1,8 @@
-"""Verbs of a person at work: begin, what is left, metered commands, a rehearsal."""
+"""Verbs of a person at work: begin, what is left, the hours, a rehearsal."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,42 +237,6 @@ def timesheet(name: str | None, as_csv: bool, results: Path, as_json: bool) -> N
     else:
         for line in timesheet_lines(found):
             click.echo(line)
-
-
-@click.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@attempt_option
-@results_option
-@as_json
-@click.argument("words", nargs=-1, required=True, metavar="COMMAND...")
-def exec(name: str | None, results: Path, as_json: bool, words: tuple[str, ...]) -> None:
-    """Run a command in the clean room, over the workspace, metered: what it uses is counted and trusted.
-
-    It sees the workspace and what is installed beside Reproof, has no network, and ends where the budget does. Its
-    standard input is empty. The exit status is the command's own, 137 if it was ended. With --json, exit, usage and log
-    are printed when it has ended.
-
-    \b
-    Example:
-      reproof exec -- python train.py --steps 1000
-    """
-    from harness.attempt.work import Bench, inside
-    from harness.cleanroom.backends import open_sandbox
-    from harness.cleanroom.sandbox import SandboxSettings
-    from harness.cli.terminal import Echo
-
-    desk = desk_of(name, results)
-    at_work(desk)
-    sandbox = open_sandbox(SandboxSettings(backend=desk.attempt.sandbox, waive=tuple(desk.attempt.waived)))
-    output = None if as_json else Echo()
-    done = Bench(desk=desk, sandbox=sandbox).run(words, output=output, folder=inside(desk.workspace, Path.cwd()))
-    if as_json:
-        print_json(asdict(done))
-    if done.killed_by:
-        click.echo(
-            f"reproof: the command was ended by its {done.killed_by} limit; `reproof status` says more", err=True
-        )
-    sys.stdout.flush()
-    sys.exit(137 if done.exit is None else done.exit)
 
 
 @click.command()

@@ -11,7 +11,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "start": ("desk", "Begin to reproduce a paper yourself: a workspace and a clock of your own."),
     "clock": ("clock", "Start and pause your clock, note what you do."),
     "status": ("desk", "Say what is used, what is left and what comes next."),
-    "exec": ("desk", "Run a command in the clean room, metered."),
+    "exec": ("bench", "Run a command in the clean room, metered."),
     "check": ("desk", "Rehearse the rerun on the pinned instances."),
     "submit": ("leaving", "Hand in what is in the workspace, and score it."),
     "timesheet": ("desk", "List working time, metered commands and what was declared."),

@@ -19,8 +19,8 @@ from harness.cleanroom.sandbox import Job, Mount
 from harness.errors import HarnessFault
 from harness.gateway import arrival
 from harness.gateway.log import tabulate
-from harness.gateway.offer import Closing, Offer
-from harness.gateway.server import CLOSING, RAW
+from harness.gateway.offer import CLOSING, Closing, Offer
+from harness.gateway.server import RAW
 from harness.gateway.turn import PURE
 from harness.gateway.wire import VARIABLE
 from harness.record.files import read_slip

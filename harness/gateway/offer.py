@@ -6,6 +6,9 @@ from typing import Any
 
 from harness.record.files import Slip
 
+CLOSING = "closing.json"
+"""In the folder of the server's files: its last word."""
+
 
 class Served(Slip, frozen=True):
     """One environment of an offer."""
@@ -28,6 +31,8 @@ class Offer(Slip, frozen=True):
     secret: str
     log: str
     """The folder of the server's files."""
+    most: int | None = None
+    """Steps of all streams together that are left of an attempt's budget; None: only the streams' own limits hold."""
 
 
 class Used(Slip, frozen=True):

@@ -45,6 +45,22 @@ def make(served: Served) -> tuple[gymnasium.Env[Any, Any], int | None]:
     return gymnasium.make(spec, disable_env_checker=True, **served.keywords), limit
 
 
+@dataclass(slots=True)
+class Purse:
+    """The steps that all streams of an offer may take together."""
+
+    most: int | None
+    """None: as many as the streams allow."""
+    used: int = 0
+
+    def spend(self, steps: int) -> bool:
+        """Count steps, if there are so many left."""
+        if self.most is not None and self.used + steps > self.most:
+            return False
+        self.used += steps
+        return True
+
+
 @dataclass(slots=True, kw_only=True)
 class Stream:
     """The episodes of one environment for one purpose, over all clients of the run."""
@@ -59,6 +75,7 @@ class Stream:
     secret: str
     log: EpisodeLog
     began: float
+    purse: Purse
     used: int = 0
     exhausted: bool = False
     _next: int = 0
@@ -95,6 +112,10 @@ class Stream:
             self.exhausted = True
             name = "evaluation" if self.evaluates else "training"
             said = f"the {name} budget of {self.id} is spent: {self.used} of {self.limit} steps"
+            raise Refusal("budget", f"{said}; save what you have")
+        if not self.purse.spend(steps):
+            self.exhausted = True
+            said = f"what was granted of the attempt's budget is spent: {self.purse.used} of {self.purse.most} steps"
             raise Refusal("budget", f"{said}; save what you have")
         self.used += steps
 

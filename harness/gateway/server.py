@@ -20,9 +20,9 @@ from gymnasium.vector import AutoresetMode
 from harness.gateway import owned, wire
 from harness.gateway.answer import Answer, Group, Single
 from harness.gateway.log import EpisodeLog
-from harness.gateway.offer import Closing, Offer, Served, Used
+from harness.gateway.offer import CLOSING, Closing, Offer, Served, Used
 from harness.gateway.opening import MOST_ENVIRONMENTS, Wanted, read_wanted, receive, reply_socket, send
-from harness.gateway.owned import Fault, Play, Refusal, Stream
+from harness.gateway.owned import Fault, Play, Purse, Refusal, Stream
 from harness.gateway.turn import SEQUENCE, doze, first_come
 from harness.gateway.wire import End, Patience
 from harness.record.files import write_slip
@@ -32,7 +32,7 @@ MOST_CHANNELS = 64
 _BURST = 64
 """Rounds in which something was answered, until the sockets are looked at."""
 _COMPLAINTS = 20
-RAW, CLOSING = "episodes.raw", "closing.json"
+RAW = "episodes.raw"
 
 
 class Channel:
@@ -207,12 +207,13 @@ class Server:
 
 
 def _streams(offer: Offer, log: EpisodeLog) -> dict[str, tuple[Stream, Stream]]:
-    began = time.monotonic()
+    began, purse = time.monotonic(), Purse(offer.most)
 
     def stream(number: int, environment: int, id: str, limit: int) -> Stream:
         return Stream(
-            id=id, environment=environment, number=number, limit=limit, secret=offer.secret, log=log, began=began
-        )
+            id=id, environment=environment, number=number, limit=limit, secret=offer.secret, log=log, began=began,
+            purse=purse,
+        )  # fmt: skip
 
     return {
         id: (stream(0, place, id, served.steps), stream(1, place, id, served.evaluation_steps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from harness.paper.claims import (
     Claim,
@@ -55,7 +56,7 @@ def _experiments(spec: PaperSpec) -> Iterator[Problem]:
                 yield Problem(path=(*at, "outputs"), message=f"the file {file} is declared twice")
         yield from _needs(spec, at, experiment)
         yield from _deterministic(at, experiment)
-        yield from _served(at, experiment)
+        yield from _served(spec, at, experiment)
 
 
 def _needs(spec: PaperSpec, at: Path, experiment: Experiment) -> Iterator[Problem]:
@@ -89,11 +90,23 @@ def _deterministic(at: Path, experiment: Experiment) -> Iterator[Problem]:
             yield Problem(path=(*at, "deterministic"), message=f"no case matches {partial}")
 
 
-def _served(at: Path, experiment: Experiment) -> Iterator[Problem]:
+def _served(spec: PaperSpec, at: Path, experiment: Experiment) -> Iterator[Problem]:
     for instance in experiment.instances.pinned if experiment.instances else ():
         if "served" in instance:
             message = "a pinned instance is public, so nothing in it is `served` only; draw it (held_out)"
             yield Problem(path=(*at, "instances", "pinned"), message=message)
+    owner = experiment if experiment.instances else spec.experiments.get(experiment.needs or "")
+    known = owner.instances.pinned if owner and owner.instances else []
+    for id, environment in experiment.environments.items():
+        for key in environment.parameters:
+            lacking = [str(number) for number, instance in enumerate(known, start=1) if key not in instance]
+            if lacking:
+                message = f"the pinned instance{_which(lacking, known)} has no {key!r} to give to the constructor"
+                yield Problem(path=(*at, "environments", id, "parameters"), message=message)
+
+
+def _which(numbers: list[str], of: list[dict[str, Any]]) -> str:
+    return f" {', '.join(numbers)}" if len(of) > 1 else ""
 
 
 def _leaf(spec: PaperSpec, name: str, leaf: Claim | Probe) -> Iterator[Problem]:

@@ -98,7 +98,7 @@ class Environment(Entry):
 
     make: str = Field(pattern=r"^(environments\.py:[A-Za-z_]\w*|[A-Za-z0-9_/]+-v\d+)$")
     """A Gymnasium id, or `environments.py:` and a class in the paper's file of that name."""
-    steps: Count
+    steps: Count = Field(ge=1)
     """How many a run may take in the training stream."""
     evaluation_steps: Count = 0
     """How many a run may take in the evaluation stream; 0: there is none."""
@@ -167,6 +167,11 @@ class Experiment(Entry):
     needs: str | None = None
     """An experiment whose outputs are mounted read-only, of the same slot, instance and case."""
 
+    @property
+    def steps_in_all(self) -> int:
+        """How many steps one run may take, of all its environments and in both streams."""
+        return sum(served.steps + served.evaluation_steps for served in self.environments.values())
+
     def is_deterministic(self, case: dict[str, Scalar]) -> bool:
         """Whether a case does not depend on the seed."""
         if isinstance(self.deterministic, bool):
@@ -212,7 +217,7 @@ class Budget(Entry):
     wall: Seconds
     cpu: Seconds
     disk: Bytes = 2**30
-    env_steps: int | None = Field(default=None, ge=1)
+    env_steps: Count | None = Field(default=None, ge=1)
     """Steps of environments; None: not limited."""
 
 

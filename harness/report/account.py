@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from harness.attempt.beside import told
 from harness.attempt.budget import DECLARABLE, ITEMS, Account, State
 from harness.attempt.desk import Desk
 from harness.paper.quantities import show_seconds, show_size
 from harness.report.text import inert, inline
 
 if TYPE_CHECKING:  # `status` answers at once, without what scores are made of
+    from harness.gateway.offer import Closing
+    from harness.rerun.served import Stand
     from harness.scoring.score import Spent
 
 SHOW: dict[str, Callable[[float], str]] = {
@@ -48,6 +51,7 @@ def status(desk: Desk, found: Account) -> dict[str, Any]:
         "used": {item: round(found.used(item), 3) for item in ITEMS},
         "left": {item: found.left(item) for item in ITEMS},
         "declared": {item: found.declared(item) for item in DECLARABLE},
+        "environments": found.streams,
         "deadline": deadline(found).isoformat(timespec="seconds"),
         "unrecorded": round(found.unrecorded, 3),
         "submissions": found.submissions,
@@ -77,9 +81,17 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
             continue
         left = "not limited" if limit is None else f"of {show(limit)}, {show(found.left(item) or 0.0)} left"
         yield f"{LABELS[item]:13} {show(found.used(item))} {left}" + (f" ({show(own)} self-declared)" if own else "")
+        yield from _streams(found) if item == "env_steps" else ()
     yield f"{'deadline':13} {deadline(found):%Y-%m-%d %H:%M} UTC"
     yield ""
     yield from (f"next: {line}" for line in what_next(desk, found))
+
+
+def _streams(found: Account) -> Iterator[str]:
+    """The steps that the harness served, by environment and stream."""
+    for id, steps in found.streams.items():
+        parts = ", ".join(f"{taken:,} {stream}" for stream, taken in steps.items() if taken)
+        yield f"{'':13} {id}: {parts or 'none'}"
 
 
 def _consent(given: bool) -> str:
@@ -129,7 +141,34 @@ def one_line(found: Account) -> str:
     """What is left, in short."""
     parts = (("working", "of working time"), ("cpu", "of CPU time"))
     left = ", ".join(f"{show_seconds(found.left(item) or 0.0)} {words}" for item, words in parts)
+    steps = found.left("env_steps")
+    left += "" if steps is None else f", {SHOW['env_steps'](steps)} env steps"
     return f"left: {left}; deadline {deadline(found):%Y-%m-%d %H:%M} UTC"
+
+
+def stand_lines(stand: Stand, left: int | None) -> Iterator[str]:
+    """What somebody must know of the environments that a command is served, before it runs."""
+    for id, others in stand.others.items():
+        named = " or ".join(f"--experiment {name}" for name in others)
+        yield f"{id} is that of {stand.experiments[id]} here; {named} serves another one"
+    for id, name in stand.drawn.items():
+        yield f"{id} is not served to commands: what it is made of in {name} is drawn for a submission"
+    if left == 0 and stand.environments:
+        yield "no env steps are left of the budget, or commands under way hold them: environments will not open"
+
+
+def steps_lines(closing: Closing, found: Account) -> Iterator[str]:
+    """What a command took of its environments, and what was amiss, after it ran."""
+    for id, steps in closing.used.items():
+        if steps.training or steps.evaluation or steps.exhausted:
+            refused = "; further steps were refused: it was granted no more of the budget" if steps.exhausted else ""
+            yield f"{id}: {steps.training:,} training and {steps.evaluation:,} evaluation steps{refused}"
+    if found.left("env_steps") is not None and told(closing.used):
+        yield one_line(found)
+    if closing.misbehaved:
+        yield f"it broke the rules of talking to its environments: {closing.misbehaved[0]}"
+    if closing.fault is not None:
+        yield f"the environments failed, which is no fault of the command's: {closing.fault.splitlines()[-1]}"
 
 
 def timesheet(found: Account) -> list[dict[str, str]]:

@@ -19,6 +19,10 @@ def checked_lines(found: Check) -> Iterator[str]:
     yield ""
     for leaf in found.leaves:
         yield from _leaf(leaf)
+    if found.ok and not found.leaves:
+        yield "every output is as declared; nothing is measured on the pinned instances of these experiments"
+    if found.compared:
+        yield f"not checked, since they are compared with the reference's: {', '.join(found.compared)}"
     if found.not_checked:
         yield f"not checked, since they read what is drawn for your submission: {', '.join(found.not_checked)}"
     yield f"one seed ({found.seed}) and no verdict: the rerun takes seeds of its own"
@@ -27,7 +31,8 @@ def checked_lines(found: Check) -> Iterator[str]:
 def _run(run: CheckedRun) -> Iterator[str]:
     good = run.status == "completed"
     yield f"{'✔' if good else '✘'} {run.label}: {run.status}, {show_seconds(run.cpu)} CPU"
-    yield from (f"    {plain(problem)}" for problem in run.problems)
+    yield from (f"    {id}: {steps.words}" for id, steps in run.env_steps.items())
+    yield from (f"    {plain(said)}" for said in dict.fromkeys([*run.problems, *run.remarks]))
     if not good:
         yield from (f"    | {plain(line)}" for line in run.log_tail.splitlines()[-_TAIL:])
 

@@ -25,6 +25,7 @@ from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Unit
 from harness.rerun.runtime import runtime_summary
+from harness.rerun.steps import remarks
 from harness.road import Road
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
@@ -188,18 +189,20 @@ def _dataset(road: Road, unit: Unit) -> Dataset:
 
 
 def _child(road: Road, unit: Unit, record: RunRecord, measured: list[Measurement], score: Score) -> Entry:
+    amiss = remarks(record.env_steps, record.misbehaved)
     own = {
         KIND_TAG: "run",
         KEY_TAG: unit.key,
         "reproof.author": unit.author,
         "reproof.experiment": unit.experiment,
         "reproof.status": record.status,
+        "reproof.environments": "amiss" if amiss else "fine" if record.env_steps else "none",
         "reproof.instance": unit.instance.which,
         "reproof.instance_digest": unit.instance.digest[:16],
         "reproof.trust": ",".join(sorted({item.trust for item in measured})) or "none",
         "reproof.record": str(road.store.run(unit.key).relative_to(road.store.root)),
     }
-    note = {} if record.usable else {NOTE_TAG: run_note(record)}
+    note = {} if record.usable and not amiss else {NOTE_TAG: run_note(record, amiss)}
     return Entry(
         name=unit.label if unit.author == "submission" else f"reference: {unit.label}",
         status="FINISHED" if record.usable else "FAILED",
@@ -223,6 +226,9 @@ def _metrics(record: RunRecord, measured: list[Measurement]) -> Iterator[tuple[s
     yield "used/cpu_s", record.spent.cpu, 0
     yield "used/wall_s", record.spent.wall, 0
     yield "used/memory_mib", record.spent.memory / 2**20, 0
+    for id, steps in record.env_steps.items():
+        yield f"env_steps/{id.removeprefix('reproof/')}/training", steps.training, 0
+        yield f"env_steps/{id.removeprefix('reproof/')}/evaluation", steps.evaluation, 0
     for item in measured:
         if isinstance(item.value, list):
             yield from _curve(item.metric, item.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from harness.report.text import inline, plain
 from harness.rerun.execute import RunRecord
@@ -61,8 +61,9 @@ def _figures(leaf: ClaimScore) -> str:
     return f"measured {leaf.measured:.4g}{target}"
 
 
-def run_note(record: RunRecord) -> str:
-    """Why a run does not count, and the end of its log."""
-    why = "\n".join(f"- {code(problem)}" for problem in record.problems[:_REASONS])
+def run_note(record: RunRecord, remarks: Sequence[str] = ()) -> str:
+    """Why a run does not count, what was amiss between it and its environments, and the end of its log."""
+    said = list(dict.fromkeys([*record.problems, *remarks]))[:_REASONS]
+    why = "\n".join(f"- {code(problem)}" for problem in said)
     log = plain(record.log_tail).replace("`", "'")[-_LOG:]
     return f"**{record.status}**\n\n{why}\n\n```text\n{log}\n```"

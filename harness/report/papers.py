@@ -70,7 +70,22 @@ def described(paper: Paper) -> dict[str, Any]:
         for share in paper.spec.shares()
         for leaf in [paper.spec.leaf(share.leaf)]
     ]
-    return {**_row(paper), "summary": paper.spec.summary, "leaves": leaves, "mutations": _mutations(paper)}
+    return {
+        **_row(paper),
+        "summary": paper.spec.summary,
+        "environments": _environments(paper),
+        "leaves": leaves,
+        "mutations": _mutations(paper),
+    }
+
+
+def _environments(paper: Paper) -> list[dict[str, Any]]:
+    """What the gateway serves, one row an environment of an experiment."""
+    return [
+        {"experiment": name, "id": id, **environment.model_dump()}
+        for name, spec in paper.spec.experiments.items()
+        for id, environment in spec.environments.items()
+    ]
 
 
 def _mutations(paper: Paper) -> list[str]:
@@ -85,16 +100,28 @@ def print_paper(paper: Paper) -> None:
     click.echo(
         f"budget: {show_seconds(budget.working)} of work within {show_seconds(budget.wall)}, "
         f"{show_seconds(budget.cpu)} CPU, {show_size(budget.disk)} of disk"
+        + (f", {budget.env_steps:,} env steps" if budget.env_steps else "")
     )
     for kind in ("provenance", "trust"):
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in found[f"weight_by_{kind}"].items())
         click.echo(f"weight by {kind}: {shares}")
+    for served in found["environments"]:
+        click.echo(_served(served))
     click.echo("")
     for leaf in found["leaves"]:
         core = " (core)" if leaf["core"] else ""
         click.echo(f"{leaf['weight']:6.1%} {leaf['id']}{core}\n       {leaf['statement']}")
     if found["mutations"]:
         click.echo(f"\nmutations: {', '.join(found['mutations'])}")
+
+
+def _served(served: dict[str, Any]) -> str:
+    """One environment of an experiment in a line."""
+    parts = [f"{served['steps']:,} training steps a run"]
+    parts += [f"{served['evaluation_steps']:,} evaluation"] if served["evaluation_steps"] else []
+    parts += [f"episodes of at most {served['max_episode_steps']:,}"] if served["max_episode_steps"] else []
+    parts += [f"made with {', '.join(served['parameters'])}"] if served["parameters"] else []
+    return f"served to {served['experiment']}: {served['id']}, {served['make']}; {', '.join(parts)}"
 
 
 def print_proof(proof: Proof) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from itertools import groupby
@@ -17,6 +18,7 @@ from harness.paper.quantities import show_seconds
 from harness.report.account import budget_remarks
 from harness.report.look import SIGN
 from harness.report.text import inline, plain
+from harness.rerun.steps import ServedRun
 from harness.scoring.finding import Verdict
 from harness.scoring.score import ClaimScore, Score
 
@@ -28,6 +30,8 @@ _COLOURS = {
     Verdict.MISSING: "red",
     Verdict.INVALID: "magenta",
 }
+_REMARKS = 5
+"""On the environments of an experiment's runs that are shown; the page has them all."""
 _COLOUR = {"PASS": "bold green", "FAIL": "bold red", "UNDECIDED": "bold yellow"}
 
 
@@ -44,8 +48,10 @@ def draw_score(score: Score, points: Sequence[Point], path: Path) -> None:
 
 
 def score_table(score: Score, points: Sequence[Point] = ()) -> RenderableType:
-    """Leaves by group of the rubric, integrity gates, score over time, usage, and the verdict with its reasons last."""
-    return Group(*_head(score), *_leaves(score), *_gates(score), *_over_time(points), *_foot(score))
+    """Leaves by group of the rubric, gates, environments, score over time, usage, and the verdict with its reasons."""
+    return Group(
+        *_head(score), *_leaves(score), *_gates(score), *_environments(score), *_over_time(points), *_foot(score)
+    )
 
 
 def _head(score: Score) -> Iterator[RenderableType]:
@@ -98,6 +104,37 @@ def _gates(score: Score) -> Iterator[RenderableType]:
             + Text(plain(gate.detail), style="dim"),
             (0, 0, 0, 1),
         )
+
+
+def _environments(score: Score) -> Iterator[RenderableType]:
+    """What the submission's runs took of each environment, and what was amiss."""
+    if not score.environments:
+        return
+    yield Text("\nenvironments", style="bold")
+    for experiment, runs in groupby(score.environments, key=lambda run: run.experiment):
+        group = list(runs)
+        for id in dict.fromkeys(id for run in group for id in run.env_steps):
+            yield Padding(Text(f"{experiment}, {id}: {_taken(group, id)}", style="dim"), (0, 0, 0, 2))
+        said = Counter(remark for run in group for remark in run.remarks)
+        for remark, count in said.most_common(_REMARKS):
+            yield Padding(Text(f"! {_runs(count)}: {plain(remark)}", style="yellow"), (0, 0, 0, 4))
+
+
+def _taken(runs: Sequence[ServedRun], id: str) -> str:
+    """`12 runs, each 990 to 1,000 training and 30 evaluation steps`."""
+    used = [run.env_steps[id] for run in runs if id in run.env_steps]
+    parts = [_range([steps.training for steps in used], "training")]
+    parts += [_range(taken, "evaluation")] if any(taken := [steps.evaluation for steps in used]) else []
+    return f"{_runs(len(used))}, {'each ' if len(used) > 1 else ''}{' and '.join(parts)} steps"
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' if count != 1 else ''}"
+
+
+def _range(taken: Sequence[int], stream: str) -> str:
+    low, high = min(taken), max(taken)
+    return f"{low:,} {stream}" if low == high else f"{low:,} to {high:,} {stream}"
 
 
 def _over_time(points: Sequence[Point]) -> Iterator[RenderableType]:

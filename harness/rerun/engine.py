@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from harness.attempt.beside import Serve
 from harness.cleanroom.sandbox import Sandbox
 from harness.errors import HarnessFault
 from harness.paper.load import Paper
@@ -56,6 +57,8 @@ class LocalEngine:
     store: Store
     sandbox: Sandbox
     workers: int = field(default_factory=cores)
+    serve: Serve | None = None
+    """How a run is done beside its environments; None: in the clean room, at nobody's expense."""
 
     def run(
         self, units: Iterable[Unit], progress: Progress = silent, each: Callable[[Unit, RunRecord], object] = _ignore
@@ -111,7 +114,7 @@ class LocalEngine:
         if needed is not None and not needed.usable:
             return _unrun(unit, needed.status, f"not run: {needed.experiment}, which it needs, {needed.status}")
         for _ in range(TRIES):
-            record = execute(unit, self.paper, store=self.store, sandbox=self.sandbox, cancel=cancel)
+            record = execute(unit, self.paper, store=self.store, sandbox=self.sandbox, cancel=cancel, serve=self.serve)
             if record.status != "fault" or cancel.is_set():
                 break
         return record

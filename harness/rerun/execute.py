@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from harness.attempt.beside import Serve, run_beside
 from harness.attempt.work import WORKSPACE
 from harness.cleanroom.sandbox import Collect, Completed, Job, Limits, Mount, Sandbox
 from harness.errors import HarnessFault
-from harness.gateway.host import serving
-from harness.gateway.offer import Closing
+from harness.gateway.offer import Closing, Offer
 from harness.paper.claims import Scalar
 from harness.paper.load import Paper
 from harness.paper.schema import Experiment, RunLimits
@@ -26,6 +26,7 @@ from harness.record.store import Record, read, write
 from harness.rerun.outputs import problems_of
 from harness.rerun.plan import Unit
 from harness.rerun.served import METERED, offer_of
+from harness.rerun.steps import StepsUsed, remarks, steps_used
 
 Status = Literal["completed", "crashed", "killed", "unusable", "fault"]
 RUN, OUT, NEEDS = "/reproof/run", "/reproof/out", "/reproof/needs"
@@ -43,17 +44,6 @@ class Spent(Record):
     """Peak, in bytes."""
     exact: bool
     """Whether a cgroup of its own metered it."""
-
-
-class StepsUsed(Record):
-    """What a run used of one environment that the harness served."""
-
-    training: int
-    """Steps."""
-    evaluation: int
-    """Steps."""
-    exhausted: bool
-    """Whether a step was refused because the budget was spent."""
 
 
 class RunRecord(Record):
@@ -84,6 +74,8 @@ class RunRecord(Record):
     """By the id of each environment that the harness served."""
     misbehaved: list[str] = Field(default_factory=list)
     """What it did against the protocol of the gateway, a sentence each."""
+    metered: str | None = None
+    """SHA-256 of the table of its episodes; None where no environment was served."""
 
     @property
     def usable(self) -> bool:
@@ -91,7 +83,9 @@ class RunRecord(Record):
         return self.status == "completed"
 
 
-def execute(unit: Unit, paper: Paper, *, store: Store, sandbox: Sandbox, cancel: threading.Event) -> RunRecord:
+def execute(
+    unit: Unit, paper: Paper, *, store: Store, sandbox: Sandbox, cancel: threading.Event, serve: Serve | None = None
+) -> RunRecord:
     """Do a unit of work unless its record exists, and keep what came out.
 
     Args:
@@ -100,6 +94,7 @@ def execute(unit: Unit, paper: Paper, *, store: Store, sandbox: Sandbox, cancel:
         store: Where submissions lie and records go.
         sandbox: The clean room.
         cancel: Once set, the run is ended and leaves no record.
+        serve: How a run is done beside its environments; None: in the clean room, at nobody's expense.
 
     Returns:
         The record; one of status `fault` is not kept, so that the run is tried again next time.
@@ -113,8 +108,9 @@ def execute(unit: Unit, paper: Paper, *, store: Store, sandbox: Sandbox, cancel:
         return kept
     with store.staging() as staging:
         started = datetime.now(UTC)
-        completed, closing = _run(_job(unit, paper, store, staging), unit, paper, sandbox, staging, cancel)
-        record = _record(unit, experiment, staging / "outputs", completed, started, sandbox, closing)
+        job, offer = _job(unit, paper, store, staging), offer_of(unit, paper, staging / "gateway")
+        completed, closing = _run(job, offer, staging / METERED, sandbox=sandbox, cancel=cancel, serve=serve)
+        record = _record(unit, experiment, staging, completed, started, sandbox, closing)
         if record.status == "fault":
             return record
         write_text(staging / "log.txt", completed.log)
@@ -126,19 +122,14 @@ def execute(unit: Unit, paper: Paper, *, store: Store, sandbox: Sandbox, cancel:
 
 
 def _run(
-    job: Job, unit: Unit, paper: Paper, sandbox: Sandbox, staging: Path, cancel: threading.Event
+    job: Job, offer: Offer | None, table: Path, *, sandbox: Sandbox, cancel: threading.Event, serve: Serve | None
 ) -> tuple[Completed, Closing | None]:
-    """Run the job, beside a server of its environments if it has any, whose log becomes a table."""
-    folder = staging / "gateway"
-    offer = offer_of(unit, paper, folder)
+    """Run a job, beside a server of its environments if it has any, whose log becomes a table."""
     if offer is None:
         return sandbox.run(job, cancel=cancel), None
-    folder.mkdir()
-    with serving(offer, folder) as gateway:
-        completed = sandbox.run(gateway.dress(job), cancel=cancel)
-        closing = gateway.end(staging / METERED)
-    shutil.rmtree(folder)
-    return completed, closing
+    if serve is not None:
+        return serve(offer, job, table, cancel)
+    return run_beside(offer, job, lambda dressed: sandbox.run(dressed, cancel=cancel), table)
 
 
 def known(unit: Unit, store: Store) -> RunRecord | None:
@@ -204,16 +195,19 @@ def _needed(unit: Unit, store: Store) -> Iterator[Mount]:
 def _record(
     unit: Unit,
     experiment: Experiment,
-    outputs: Path,
+    staging: Path,
     completed: Completed,
     started: datetime,
     sandbox: Sandbox,
     closing: Closing | None,
 ) -> RunRecord:
+    outputs, table = staging / "outputs", staging / METERED
     status, problems = _judge(unit, experiment, outputs, completed)
+    used, misbehaved = steps_used(closing), closing.misbehaved if closing is not None else []
     if closing is not None and closing.fault is not None:
         status, problems = "fault", [f"the gateway failed: {closing.fault}"]
-    used = closing.used if closing is not None else {}
+    elif problems:
+        problems = [*problems, *remarks(used, misbehaved)]
     usage = completed.usage
     return RunRecord(
         key=unit.key,
@@ -232,11 +226,9 @@ def _record(
         outputs=_digests(outputs),
         started=started,
         trusted_isolation=sandbox.description().isolated,
-        env_steps={
-            id: StepsUsed(training=steps.training, evaluation=steps.evaluation, exhausted=steps.exhausted)
-            for id, steps in used.items()
-        },
-        misbehaved=closing.misbehaved if closing is not None else [],
+        env_steps=used,
+        misbehaved=misbehaved,
+        metered=_digest(table) if table.exists() else None,
     )
 
 
@@ -268,4 +260,8 @@ def _killed(by: str, limits: RunLimits, completed: Completed) -> str:
 
 
 def _digests(outputs: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(outputs.iterdir())}
+    return {path.name: _digest(path) for path in sorted(outputs.iterdir())}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

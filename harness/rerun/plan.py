@@ -167,6 +167,18 @@ class Planner:
         ]
         return units + [self._replicate(tree, name, read) for name in dict.fromkeys(name for name, _, _ in read)]
 
+    def rehearsal(self, tree: str) -> list[Unit]:
+        """One run of every case on every pinned instance, read by a leaf or not, and one of each experiment again."""
+        places = [
+            (name, case, instance)
+            for name, experiment in self.paper.spec.experiments.items()
+            for case in experiment.cases
+            for instance in self.instances[name]
+            if instance.which == "pinned"
+        ]
+        units = [unit for name, case, instance in places for unit in self._slots(tree, name, case, instance, (1,))]
+        return units + [self._replicate(tree, name, places) for name in dict.fromkeys(name for name, _, _ in places)]
+
     def reference(self, tree: str) -> list[Unit]:
         """The units by which the reference answers held-out instances, and the inputs of probes."""
         slots = range(1, len(self.plan.reference_seeds) + 1)

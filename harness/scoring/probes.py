@@ -110,5 +110,6 @@ def _largest(name: str, a: NDArray[np.float64], b: NDArray[np.float64], closenes
     excess = np.where(np.isnan(excess), np.inf, excess)
     place = np.unravel_index(int(np.argmax(excess)), excess.shape)
     where = f"[{', '.join(str(int(i)) for i in place)}]" if place else ""
-    words = f"{name}{where} is {a[place]:.6g}, the reference's {b[place]:.6g}, allowed {allowed[place]:.2g}"
+    words = f"{name}{where} is {a[place]:.6g}, the reference's {b[place]:.6g}"
+    words += f": they differ by {off[place]:.2g}, allowed {allowed[place]:.2g}"
     return Agreement(excess=float(excess[place]), worst=words)

@@ -17,6 +17,7 @@ from harness.record.store import Record
 from harness.rerun.execute import RunRecord
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Unit
+from harness.rerun.steps import ServedRun
 from harness.scoring.audit import flags
 from harness.scoring.evidence import Evidence, gather
 from harness.scoring.explain import explain, interval_of, measured_of, settles, target_of
@@ -132,6 +133,8 @@ class Score(Record):
     """`attempt`: the participant's; `rerun`: ours, of the submission; `reference`: ours, of the reference."""
     budget: dict[str, Spent] = Field(default_factory=dict)
     """By item, what the participant had used when it was handed in."""
+    environments: list[ServedRun] = Field(default_factory=list)
+    """The submission's runs beside environments that the harness served."""
     slots: int
     """Seed slots filled."""
     isolation: str

@@ -27,6 +27,7 @@ def looks(paper: Paper) -> Iterator[Check]:
     detail = f"{len(left)} left in {paper.folder}" if left else "nothing is marked TODO, no part is missing"
     yield Check(name="nothing is left to do", ok=not left, detail=detail, problems=tuple(left),
                 remedy="do what each line says")  # fmt: skip
+    yield from _environments(paper)
     stale = synchronise(paper, write=False)
     yield Check(name="generated parts in step", ok=not stale, detail=", ".join(stale) or "brief.md and start_commit",
                 remedy=f"run `reproof paper sync {_named(paper)}`")  # fmt: skip
@@ -43,6 +44,19 @@ def looks(paper: Paper) -> Iterator[Check]:
     yield Check(name="no reference text in the starter", ok=not copied, detail=detail,
                 remedy="write the starter's line in another way, or leave it out")  # fmt: skip
     yield from _weights(paper)
+
+
+def _environments(paper: Paper) -> Iterator[Check]:
+    """Whether what the gateway is to serve can be; nothing for a paper without environments."""
+    ids = {id for spec in paper.spec.experiments.values() for id in spec.environments}
+    if not ids:
+        return
+    from harness.validation.environments import environment_problems  # it imports Gymnasium
+
+    wrong = environment_problems(paper)
+    detail = f"{len(wrong)} wrong" if wrong else f"{', '.join(sorted(ids))}: served, and the same outside"
+    yield Check(name="environments open", ok=not wrong, detail=detail, problems=tuple(wrong),
+                remedy="mend what each line names")  # fmt: skip
 
 
 def _weights(paper: Paper) -> Iterator[Check]:

@@ -99,7 +99,16 @@ def _experiment(paper: Paper, name: str, spec: Experiment) -> tuple[str, ...]:
     limits = (
         f"{show_seconds(spec.limits.cpu)} CPU, {show_size(spec.limits.memory)}, {show_size(spec.limits.disk)} of files"
     )
-    return f"`{name}`", summary, _cases(spec), "<br>".join(_outputs(spec)), limits
+    return f"`{name}`", summary, _cases(spec), "<br>".join(_outputs(spec)), "<br>".join([limits, *_steps(spec)])
+
+
+def _steps(spec: Experiment) -> list[str]:
+    """What a run may take of each environment."""
+    return [
+        f"`{id}`: {one.steps:,} training steps"
+        + (f", {one.evaluation_steps:,} evaluation" if one.evaluation_steps else "")
+        for id, one in spec.environments.items()
+    ]
 
 
 def _cases(spec: Experiment) -> str:

@@ -1,6 +1,7 @@
 """How the outputs of the open-loop baseline are measured; shown to participants.
 
-Every return is the harness's own: it steps MuJoCo with the torques or the gait that was handed in.
+Every return is the harness's own: it steps MuJoCo with the torques or the gait that was handed in, or reads its own log
+of the episodes of a search.
 """
 
 import math
@@ -12,6 +13,7 @@ import numpy as np
 Outputs = Mapping[str, Any]
 Instance = Mapping[str, Any]
 Parameters = Mapping[str, Any]
+Metered = Mapping[str, Any]
 
 FRAME_SKIP = 4
 PERIOD = 0.04
@@ -27,7 +29,7 @@ CHECKED = 6
 """So many episodes of a search's history are run again."""
 
 _MODELS: dict[str, Any] = {}
-_RETURNS: dict[tuple[Any, ...], float] = {}
+_RETURNS: dict[tuple[Any, ...], Any] = {}
 
 
 def mean_return(outputs: Outputs, instance: Instance, parameters: Parameters) -> float:
@@ -39,9 +41,7 @@ def mean_return(outputs: Outputs, instance: Instance, parameters: Parameters) ->
     if np.abs(torques).max() > LARGEST_TORQUE:
         raise ValueError(f"expected torques within [-1, 1], got one beyond {LARGEST_TORQUE:g}")
     pushes = instance["pushes"] if parameters.get("disturbance") == "pushes" else []
-    found = [
-        _replay(instance["dynamics"], start, played, pushes) for start, played in zip(starts, torques, strict=True)
-    ]
+    found = [_replay(instance["dynamics"], *episode, pushes) for episode in zip(starts, torques, strict=True)]
     return float(np.mean(found))
 
 
@@ -63,35 +63,50 @@ def gain_over_published(outputs: Outputs, instance: Instance, parameters: Parame
     return search_return(outputs, instance, parameters) - published
 
 
-def history_error(outputs: Outputs, instance: Instance, parameters: Parameters) -> float:
-    """Largest difference between recorded and recomputed return over six episodes, the first and the last included."""
-    tried, starts, returns = _history(outputs, instance)
-    rows = np.unique(np.linspace(0, len(tried) - 1, CHECKED).astype(int))
-    again = [_gait_return(instance, tried[row], starts[row], instance["steps"]) for row in rows]
-    return float(np.abs(returns[rows] - again).max())
+def history_error(outputs: Outputs, instance: Instance, parameters: Parameters, metered: Metered) -> float:
+    """Largest difference between the returns handed in and those that the harness metered, episode by episode.
+
+    Each episode that stands on one side alone counts 1. Six of the others, the first and the last among them, are run
+    again from their seeds with the gaits that are said to have been tried, and have to give the metered return, too.
+    """
+    tried, returns = _history(outputs, instance)
+    _expect_whole_episodes(metered, instance)
+    own, both = metered["return"], min(len(metered["return"]), len(returns))
+    rows = np.linspace(0, both - 1, min(both, CHECKED)).astype(int)
+    again = [_gait_return(instance, tried[row], _start(metered["seed"][row]), instance["steps"]) for row in rows]
+    alone = abs(len(own) - len(returns))
+    return float(max([alone, *np.abs(own[:both] - returns[:both]), *np.abs(own[rows] - again)]))
 
 
 def free_parameters(outputs: Outputs, instance: Instance, parameters: Parameters) -> float:
     """How many parameters were searched: the dimension of the space that the tried gaits span."""
-    tried, _, _ = _history(outputs, instance)
+    tried, _ = _history(outputs, instance)
     return float(np.linalg.matrix_rank(tried - tried.mean(axis=0), tol=1e-6))
 
 
-def _history(outputs: Outputs, instance: Instance) -> tuple[Any, Any, Any]:
-    """What was tried, from where and with what return; raises where it cannot be the history of this search."""
-    tried, starts, returns = (outputs[name] for name in ("tried", "starts", "returns"))
-    if not len(tried) == len(starts) == len(returns) >= 1:
-        raise ValueError(
-            f"expected a start and a return for each gait, got {len(tried)}, {len(starts)}, {len(returns)}"
-        )
-    if len(tried) > instance["episodes"]:
-        raise ValueError(f"expected at most {instance['episodes']} episodes, got {len(tried)}")
-    if np.abs(starts).max() > 0.1:
-        raise ValueError("expected starts within [-0.1, 0.1]")
+def _history(outputs: Outputs, instance: Instance) -> tuple[Any, Any]:
+    """What was tried and with what return; raises where it cannot be the history of this search."""
+    tried, returns = outputs["tried"], outputs["returns"]
+    if not 1 <= len(tried) == len(returns) <= instance["episodes"]:
+        most = instance["episodes"]
+        raise ValueError(f"expected 1 to {most} gaits and a return for each, got {len(tried)} and {len(returns)}")
     for gait in (*tried, outputs["chosen"]):
         if np.any(gait < np.array(LOWEST) - 1e-9) or np.any(gait > np.array(HIGHEST) + 1e-9):
             raise ValueError(f"expected gaits between {LOWEST} and {HIGHEST}, got {gait}")
-    return tried, starts, returns
+    return tried, returns
+
+
+def _expect_whole_episodes(metered: Metered, instance: Instance) -> None:
+    for length, seed in zip(metered["length"], metered["seed"], strict=True):
+        if length != instance["steps"]:
+            raise ValueError(f"expected episodes of {instance['steps']} steps, the harness metered one of {length}")
+        if seed < 0:
+            raise ValueError("expected every episode to begin with reset(seed=...), one began without a seed")
+
+
+def _start(seed: int) -> Any:
+    """Where the environment begins an episode with a seed, as Gymnasium's Swimmer-v5 does."""
+    return np.random.default_rng(int(seed)).uniform(-0.1, 0.1, 10)
 
 
 def _evaluate(gait: Any, instance: Instance, *, steps: int) -> float:
@@ -99,18 +114,21 @@ def _evaluate(gait: Any, instance: Instance, *, steps: int) -> float:
 
 
 def _gait_return(instance: Instance, gait: Any, start: Any, steps: int) -> float:
-    """The return of one episode of a gait; several metrics ask for the same one, so it is kept."""
-    dynamics, gains = instance["dynamics"], instance["gains"]
-    key = (_named(dynamics), _named(gains), *map(float, gait), *map(float, start), steps)
-    if key not in _RETURNS:
+    """The return of a gait's first steps; metrics ask for the same gait again, also for fewer steps, so it is kept."""
+    dynamics, gains = instance.get("served", instance)["dynamics"], instance["gains"]
+    key = (_named(dynamics), _named(gains), *map(float, gait), *map(float, start))
+    if len(_RETURNS.get(key, ())) < steps:
         if len(_RETURNS) > 10_000:
             _RETURNS.clear()
         _RETURNS[key] = _swim(dynamics, start, _Oscillators(gait, gains), steps)
-    return _RETURNS[key]
+    return float(_RETURNS[key][steps - 1])
 
 
 class _Oscillators:
-    """The policy of the brief for the swimmer: both amplitudes equal, no offsets, the first joint's phase zero."""
+    """The policy of the brief for the swimmer: both amplitudes equal, no offsets, the first joint's phase zero.
+
+    Torques are rounded to float32, as the environment takes them: some Swimmers make of a rounding a tenth of a return.
+    """
 
     def __init__(self, gait: Any, gains: Mapping[str, float]) -> None:
         self._amplitude, phase, swing, stance = map(float, gait)
@@ -124,18 +142,18 @@ class _Oscillators:
         for joint in (0, 1):
             wave = math.sin(self._theta[joint] + self._shifts[joint])
             torque = kp * (self._amplitude * wave - positions[3 + joint]) - kd * velocities[3 + joint]
-            torques.append(min(1.0, max(-1.0, torque)))
+            torques.append(float(np.float32(min(1.0, max(-1.0, torque)))))
             self._theta[joint] += PERIOD * self._rates[wave > 0.0]
         return torques
 
 
 def _replay(dynamics: Mapping[str, Any], start: Any, torques: Any, pushes: Any) -> float:
     played = torques.tolist()
-    return _swim(dynamics, start, lambda step, positions, velocities: played[step], len(played), pushes)
+    return _swim(dynamics, start, lambda step, positions, velocities: played[step], len(played), pushes)[-1]
 
 
-def _swim(dynamics: Mapping[str, Any], start: Any, policy: Any, steps: int, pushes: Any = ()) -> float:
-    """The return of one episode: speed of x in the wanted direction less the cost of control, summed over steps."""
+def _swim(dynamics: Mapping[str, Any], start: Any, policy: Any, steps: int, pushes: Any = ()) -> Any:
+    """The return after each step: speed of x in the wanted direction less the cost of control, summed so far."""
     import mujoco
 
     model = _model(dynamics)
@@ -143,7 +161,7 @@ def _swim(dynamics: Mapping[str, Any], start: Any, policy: Any, steps: int, push
     positions, velocities, control = data.qpos, data.qvel, data.ctrl
     positions[:], velocities[:] = start[:5], start[5:]
     mujoco.mj_forward(model, data)
-    first, cost = float(positions[0]), 0.0
+    first, cost, returns = float(positions[0]), 0.0, []
     for step in range(steps):
         torques = policy(step, positions.tolist(), velocities.tolist())
         control[:] = torques
@@ -152,10 +170,10 @@ def _swim(dynamics: Mapping[str, Any], start: Any, policy: Any, steps: int, push
             on = push["from"] <= step < push["until"]
             data.xfrc_applied[push["link"] + 1, 1] = push["force"] if on else 0.0
         mujoco.mj_step(model, data, FRAME_SKIP)
-    found = dynamics["direction"] * (float(positions[0]) - first) / PERIOD - cost
-    if not math.isfinite(found):
+        returns.append(dynamics["direction"] * (float(positions[0]) - first) / PERIOD - cost)
+    if not math.isfinite(returns[-1]):
         raise ValueError("the simulation diverged")
-    return found
+    return np.array(returns)
 
 
 def _named(values: Mapping[str, Any]) -> str:

@@ -4,8 +4,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from served_paper import write_served
 
 from harness.attempt.plumbing import File, snapshot
 from harness.attempt.task import (
@@ -16,7 +18,7 @@ from harness.attempt.task import (
     start_files,
 )
 from harness.errors import PaperError, UsageError
-from harness.paper.load import Paper
+from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import Mutation, find_mutation, read_mutations
 
 Git = Callable[..., str]
@@ -207,3 +209,42 @@ def test_without_a_reference(paper: Paper) -> None:
     (paper.private / "reference").rename(paper.private / "elsewhere")
     with pytest.raises(PaperError, match="private_path"):
         reference_files(paper)
+
+
+def test_environments_are_told_where_a_paper_has_some(tiny: Paper, tmp_path: Path) -> None:
+    assert b"Environments" not in start_files(tiny)["TASK.md"].data
+
+    def more(spec: dict[str, Any]) -> None:
+        environments = spec["experiments"]["walking"]["environments"]
+        environments["reproof/Pole-v1"] = {"make": "CartPole-v1", "steps": "20 000", "max_episode_steps": 1000}
+
+    files = start_files(load_paper(write_served(tmp_path / "corridor", more)))
+    task = files["TASK.md"].data.decode()
+    assert "| `walking` | `reproof/Corridor-v0` | 400 | 60 | - |\n" in task
+    assert "| `walking` | `reproof/Pole-v1` | 20,000 | none | 1,000 |\n" in task
+    assert 'judged = gymnasium.make("reproof/Corridor-v0", phase="evaluation")' in task
+    assert max(map(len, task.splitlines())) <= 125, "a title may be longer"
+    assert "\n\n\n" not in task
+    assert "{" not in task.replace('{"npy": "name.npy"}', "")
+    assert "environments.py" in files
+
+
+def test_a_file_of_environments_that_registers_by_a_call_is_told(tmp_path: Path) -> None:
+    folder = write_served(tmp_path / "corridor")
+    with (folder / "environments.py").open("a") as file:
+        file.write("\n\ndef register(instance):\n    pass\n")
+    task = start_files(load_paper(folder))["TASK.md"].data.decode()
+    assert '    import environments\n    environments.register(run["instance"])  # outside' in task
+
+
+def test_a_paper_of_gymnasium_s_own_environments_imports_nothing(tmp_path: Path) -> None:
+    def plain(spec: dict[str, Any]) -> None:
+        served = {"make": "CartPole-v1", "steps": 100}
+        spec["experiments"]["walking"]["environments"] = {"reproof/Corridor-v0": served}
+
+    folder = write_served(tmp_path / "corridor", plain)
+    (folder / "environments.py").unlink()
+    task = start_files(load_paper(folder))["TASK.md"].data.decode()
+    assert "import environments" not in task
+    assert "phase=" not in task
+    assert "\n\n\n" not in task

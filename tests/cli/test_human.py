@@ -18,6 +18,7 @@ from typing import Any
 import pexpect
 import pytest
 from handmade import commit, data_of, git, kinds, snapshot
+from served_paper import ID, corridor, write_served
 from tiny_paper import STUB, WORK, lean, write_paper
 from watching import alive, soon
 
@@ -752,3 +753,71 @@ def test_closing_the_terminal_ends_no_clock(road: Road) -> None:
     [keeper] = alive(f"clock\0keep\0{road.folder}")
     assert os.getsid(keeper) != os.getsid(0), "a terminal that is closed ends its own session alone"
     assert road.desk.account().state == "running"
+
+
+STEP = """\
+import environments, gymnasium
+env = gymnasium.make("reproof/Corridor-v0")
+at, _ = env.reset(seed=1)
+print(type(env.unwrapped).__name__, env.step(1)[0] - at)
+"""
+
+
+def shared(spec: dict[str, Any]) -> None:
+    """The same id in two experiments, with goals apart."""
+    strolling = {**spec["experiments"]["walking"], "instances": {"pinned": {"goal": 9.0, "side": 1}}}
+    spec["experiments"] |= {"strolling": strolling}
+    corridor(spec)["max_episode_steps"] = 7
+    spec["budgets"]["standard"]["env_steps"] = 100
+
+
+@pytest.fixture
+def served(begin: Begin, place: Path) -> Road:
+    """An attempt at a paper with environments, its clock running."""
+    folder = write_served(place / "papers" / "corridor", shared)
+    road = begin(folder=folder, results=place / "results", workspace=place / "corridor-ada")
+    remember(road.workspace, road.folder)
+    road.desk.start_clock()
+    (road.workspace / "step.py").write_text(STEP)
+    return road
+
+
+def test_exec_reaches_environments_and_says_what_they_cost(served: Road, verb: Verb) -> None:
+    said = verb("exec", "--", "python", "step.py", folder=served.workspace)
+    assert (said.code, said.out) == (0, "GatewayEnv 1\n")
+    told = said.err.splitlines()
+    assert told[0] == f"reproof: {ID} is that of walking here; --experiment strolling serves another one"
+    assert told[1] == f"reproof: {ID}: 1 training and 0 evaluation steps"
+    assert "99 env steps" in told[2]
+    named = verb("exec", "--experiment", "strolling", "--env-steps", "50", "--json", "--", "python", "step.py",
+                 folder=served.workspace)  # fmt: skip
+    assert named.json["env_steps"] == {ID: {"training": 1, "evaluation": 0, "exhausted": False}}
+    assert named.json["misbehaved"] == []
+    assert "is that of" not in named.err
+    status = verb("status", "--json", folder=served.workspace).json
+    assert status["environments"] == {ID: {"training": 2, "evaluation": 0}}
+    assert (status["used"]["env_steps"], status["left"]["env_steps"]) == (2, 98)
+    assert f"{ID}: 2 training" in verb("status", folder=served.workspace).out
+    rows = csv.DictReader(io.StringIO(verb("timesheet", "--csv", folder=served.workspace).out))
+    assert [row["env_steps"] for row in rows if row["what"] == "python step.py"] == ["1", "1"]
+
+
+def test_exec_says_what_is_wrong_with_the_environments_that_are_asked_for(served: Road, verb: Verb) -> None:
+    unknown = verb("exec", "--experiment", "striding", "--", "true", folder=served.workspace)
+    assert (unknown.code, "did you mean strolling?" in unknown.err) == (2, True)
+    other = verb("exec", "--experiment", "walking", "--instance", "2", "--", "true", folder=served.workspace)
+    assert (other.code, "there is no such pinned instance" in other.err) == (2, True)
+    verb("clock", "note", "elsewhere", "--env-steps", "100", "--yes", folder=served.workspace)
+    spent = verb("exec", "--", "python", "step.py", folder=served.workspace)
+    assert spent.code == 1
+    assert "no env steps are left of the budget" in spent.err
+    checked = verb("check", folder=served.workspace)
+    assert (checked.code, "the env steps are used up" in checked.err) == (2, True)
+
+
+def test_exec_of_a_paper_without_environments_says_nothing_of_them(road: Road, verb: Verb) -> None:
+    verb("clock", "start", folder=road.workspace)
+    said = verb("exec", "--", "true", folder=road.workspace)
+    assert (said.code, said.err) == (0, "")
+    assert verb("exec", "--json", "--", "true", folder=road.workspace).json["env_steps"] == {}
+    assert verb("exec", "--experiment", "walk", "--", "true", folder=road.workspace).code == 2

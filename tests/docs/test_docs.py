@@ -45,6 +45,7 @@ from harness.record.store import Record
 from harness.rerun.execute import RunRecord, Spent
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Plan
+from harness.rerun.steps import ServedRun, StepsUsed
 from harness.road import Road
 from harness.scoring.integrity import Gate
 from harness.scoring.score import PASS_MARK, ClaimScore, Score, Spending, Worth
@@ -278,7 +279,8 @@ def test_the_schema_and_its_page_name_the_same_keys() -> None:
 
 RECORDS: tuple[type[Record | Slip], ...] = (
     Attempt, HandedIn, Event, OverTime, Point, Rerun, Look, Plan, RunRecord, Spent, Measurements, Measurement, Score,
-    Worth, ClaimScore, Gate, Spending, Verification, LeafCheck, Value, Runs, Totals, Manifest, Member,
+    Worth, ClaimScore, Gate, Spending, ServedRun, StepsUsed, Verification, LeafCheck, Value, Runs, Totals, Manifest,
+    Member,
 )  # fmt: skip
 
 
@@ -294,7 +296,9 @@ def test_every_kind_of_event_is_described() -> None:
     assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
 
 
-@pytest.mark.parametrize("record", [Score, Worth, ClaimScore, Gate, Spending], ids=lambda record: record.__name__)
+@pytest.mark.parametrize(
+    "record", [Score, Worth, ClaimScore, Gate, Spending, ServedRun], ids=lambda record: record.__name__
+)
 def test_every_key_of_the_printed_score_is_described(record: type[Record]) -> None:
     page = (ROOT / "docs" / "for-labs.md").read_text()
     assert [name for name in record.model_fields if f"`{name}`" not in page] == []

@@ -23,7 +23,7 @@ from harness.rerun.plan import Planner, make_plan
 from harness.validation.sync import synchronise
 from harness.validation.validate import validate
 
-LONG = {"open_loop", "persistent_es"}
+LONG = {"open_loop", "persistent_es", "reward_machines"}
 FOLDERS = sorted(path.parent for path in (Path(harness.__file__).parent.parent / "papers").glob("*/paper.yaml"))
 
 

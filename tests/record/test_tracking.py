@@ -477,6 +477,7 @@ def there(tracked: Attempted) -> dict[str, str]:
         "!= 'none'": "= 'none'",
         "'351ced8e4c4f'": f"'{parent.data.tags['reproof.paper_version']}'",
         "'20261122-101500-tree_search-solver-3-a1b2'": f"'{road.attempt.id}'",
+        "'amiss'": "'none'",
         "'FAILED'": "'FINISHED'",
         "'planning'": "'walk'",
         "> 1": "> 0",

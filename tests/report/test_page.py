@@ -32,6 +32,7 @@ from harness.report.page import draw_page, write_page
 from harness.report.pictures import WIDTH, allowed, measured_words, picture_of
 from harness.report.trajectories import MOST_POINTS, families
 from harness.rerun.measure import Measurement
+from harness.rerun.steps import ServedRun, StepsUsed
 from harness.scoring.finding import Verdict
 from harness.scoring.score import ClaimScore, Score
 
@@ -400,3 +401,16 @@ def test_a_dispute_and_its_answer_stand_on_the_page(kept: tuple[str, Path], call
     number = max(event.number for event in Desk(folder=results / "attempts" / name).events())
     call("dispute", "answer", name, number, "--reject", "--because", "it does not")
     assert "it does not" in text_of(page.read_text())
+
+
+def test_runs_beside_environments_have_a_table_of_their_own(dossier: Dossier, page: str) -> None:
+    steps = {EVIL: StepsUsed(training=12_000, evaluation=7, exhausted=True)}
+    run = ServedRun(run=EVIL, key="0" * 64, experiment="walk", status="crashed", env_steps=steps, remarks=[EVIL])
+    drawn = draw_page(replace(dossier, score=dossier.score.model_copy(update={"environments": [run]})))
+    text = text_of(drawn)
+    assert "What the submission's runs took of the environments" in text
+    assert "12,000" in text
+    assert "crashed;" in text
+    assert "<script" not in drawn
+    assert Outline(drawn).open == []
+    assert "What the submission's runs took of the environments" not in text_of(page)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from harness.report.kept import kept_score, list_attempts, where_to_look
 from harness.report.table import score_table
+from harness.rerun.steps import ServedRun, StepsUsed
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
 
@@ -54,6 +55,25 @@ def test_markup_and_escapes_are_shown_and_not_obeyed(finished: Attempted) -> Non
     assert "\x1b]8" not in text
     assert "\u202e" not in text
     assert "[bold red]hi[/]" in text.replace("\n", "")
+
+
+def beside(number: int, *, exhausted: bool = False, remarks: tuple[str, ...] = ()) -> ServedRun:
+    steps = {"reproof/X-v0": StepsUsed(training=1000 * number, evaluation=5, exhausted=exhausted)}
+    return ServedRun(
+        run=f"walk slot {number}", key=str(number) * 64, experiment="walk", status="completed", env_steps=steps,
+        remarks=list(remarks),
+    )  # fmt: skip
+
+
+def test_what_was_amiss_with_environments_is_shown_and_not_obeyed(finished: Attempted) -> None:
+    _, result = finished
+    assert "environments" not in shown(result)
+    runs = [beside(1), beside(2, exhausted=True, remarks=("it asked for more",)), beside(2, remarks=("\x1b[2J[red]",))]
+    text = shown(result.model_copy(update={"environments": runs}), width=120)
+    assert "walk, reproof/X-v0: 3 runs, each 1,000 to 2,000 training and 5 evaluation steps" in text
+    assert "! 1 run: it asked for more" in text
+    assert "\x1b[2J" not in text
+    assert "[red]" in text
 
 
 def test_scores_are_read_back_and_listed(finished: Attempted) -> None:

@@ -9,39 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from served_paper import ENVIRONMENTS, ID, corridor, write_served
 from tiny_paper import lean, write_paper
 
 from harness.cleanroom.backends import open_sandbox
-from harness.errors import PaperError
+from harness.errors import PaperError, UsageError
 from harness.paper.load import Paper, load_paper
 from harness.record.files import Store
 from harness.rerun.execute import RunRecord, execute
 from harness.rerun.measure import Measurement, measure
 from harness.rerun.plan import Planner, Unit, make_plan
+from harness.rerun.served import stand_of
 
-ID = "reproof/Corridor-v0"
-ENVIRONMENTS = '''\
-"""A corridor whose goal is on one side."""
-import gymnasium
-from gymnasium import spaces
-
-
-class Corridor(gymnasium.Env):
-    observation_space, action_space = spaces.Discrete(9), spaces.Discrete(2)
-
-    def __init__(self, goal, side=1):
-        self.goal, self.side = goal, side
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.at = 4 + int(self.np_random.integers(-1, 2))
-        return self.at, {}
-
-    def step(self, action):
-        self.at += 2 * int(action) - 1
-        reward = self.goal if self.at == 4 + 4 * self.side else 0.0
-        return self.at, reward, self.at in (0, 8), False, {}
-'''
 METRICS = """\
 def mean_position(outputs, instance, parameters, metered):
     chosen = (metered["stream"] == "evaluation") & (metered["outcome"] != "abandoned")
@@ -157,6 +136,7 @@ def test_a_step_beyond_an_unheeded_budget_ends_the_run(paper: Callable[..., Pape
     _, record, _, _ = done(paper(), tmp_path, WORK.replace("except RuntimeError", "except KeyError"))
     assert record.status == "crashed"
     assert "budget" in record.problems[0]
+    assert record.problems[1].startswith(f"it asked for more steps of {ID} than it may take")
     assert record.env_steps[ID].exhausted
 
 
@@ -188,6 +168,16 @@ def _pinned(spec: dict[str, Any]) -> None:
     spec["experiments"]["walk"]["instances"]["pinned"] = {"goal": 1.0, "served": {"side": 1}}
 
 
+def _lacking(spec: dict[str, Any]) -> None:
+    serve(spec)
+    spec["experiments"]["walk"]["instances"]["pinned"] = [{"goal": 1.0, "side": 1}, {"goal": 2.0}]
+
+
+def _no_steps(spec: dict[str, Any]) -> None:
+    serve(spec)
+    spec["experiments"]["walk"]["environments"][ID]["steps"] = 0
+
+
 def _unserved(spec: dict[str, Any]) -> None:
     serve(spec)
     del spec["experiments"]["walk"]["environments"]
@@ -200,10 +190,73 @@ def _elsewhere(spec: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("edit", "said"),
-    [(_pinned, "a pinned instance is public"), (_unserved, "has no `environments`"), (_elsewhere, "Corridor")],
+    [
+        (_pinned, "a pinned instance is public"),
+        (_unserved, "has no `environments`"),
+        (_elsewhere, "Corridor"),
+        (_lacking, r"parameters: the pinned instance 2 has no 'side' to give to the constructor"),
+        (_no_steps, r"steps: expected greater than or equal to 1, got 0"),
+    ],
 )
 def test_what_does_not_hold_together_is_said(
     paper: Callable[..., Paper], edit: Callable[[dict[str, Any]], None], said: str
 ) -> None:
     with pytest.raises(PaperError, match=said):
         paper(edit)
+
+
+def two(spec: dict[str, Any]) -> None:
+    """The walk's environment in another experiment too, longer, and on two pinned instances."""
+    walking = spec["experiments"]["walking"]
+    longer = {**corridor(spec), "max_episode_steps": 9}
+    pinned = [{"goal": 3.0, "side": 1}, {"goal": 4.0, "side": -1}]
+    spec["experiments"]["strolling"] = {**walking, "environments": {ID: longer}, "instances": {"pinned": pinned}}
+
+
+def test_a_command_is_served_what_a_pinned_run_is(tmp_path: Path) -> None:
+    stand = stand_of(load_paper(write_served(tmp_path / "corridor")))
+    served = stand.environments[ID]
+    assert served.make == f"{tmp_path / 'corridor' / 'environments.py'}:Corridor"
+    assert served.keywords == {"goal": 2.0, "side": 1}
+    assert served.steps > 10**6 < served.evaluation_steps
+    assert (stand.experiments, stand.others, stand.drawn) == ({ID: "walking"}, {}, {})
+
+
+def test_of_experiments_that_differ_the_first_is_served_unless_one_is_named(tmp_path: Path) -> None:
+    paper = load_paper(write_served(tmp_path / "corridor", two))
+    stand = stand_of(paper)
+    assert (stand.experiments[ID], stand.others) == ("walking", {ID: ["strolling"]})
+    named = stand_of(paper, experiment="strolling", instance=2)
+    assert (named.experiments[ID], named.others) == ("strolling", {})
+    assert named.environments[ID].keywords == {"goal": 4.0, "side": -1}
+    assert named.environments[ID].max_episode_steps == 9
+    with pytest.raises(UsageError, match="unknown experiment with environments: got 'adding'"):
+        stand_of(paper, experiment="adding")
+    with pytest.raises(UsageError, match="no such pinned instance: expected 1 to 2, got 3"):
+        stand_of(paper, experiment="strolling", instance=3)
+    with pytest.raises(UsageError, match="belongs to an experiment\n  say whose: --experiment NAME"):
+        stand_of(paper, instance=2)
+
+
+def _all_drawn(spec: dict[str, Any]) -> None:
+    spec["experiments"]["walking"]["instances"] = {"held_out": {"count": 1}}
+    for name in ("right_finds_it", "left_does_not", "enough_walks"):
+        spec["claims"][name]["of"]["instance"] = "held_out"
+
+
+def test_what_is_made_of_a_drawn_instance_is_not_served_to_commands(tmp_path: Path) -> None:
+    paper = load_paper(write_served(tmp_path / "corridor", _all_drawn))
+    stand = stand_of(paper)
+    assert (stand.environments, stand.drawn) == ({}, {ID: "walking"})
+    with pytest.raises(UsageError, match="drawn for a submission"):
+        stand_of(paper, experiment="walking")
+
+
+def test_an_environment_made_of_nothing_needs_no_instance(tmp_path: Path) -> None:
+    def bare(spec: dict[str, Any]) -> None:
+        _all_drawn(spec)
+        corridor(spec).update(make="CartPole-v1", parameters=[])
+
+    stand = stand_of(load_paper(write_served(tmp_path / "corridor", bare)))
+    assert stand.environments[ID].make == "CartPole-v1"
+    assert stand.drawn == {}

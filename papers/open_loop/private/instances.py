@@ -106,7 +106,7 @@ def _is_pushed_aside(instance: dict[str, Any]) -> bool:
 def _search(rng: np.random.Generator) -> dict[str, Any]:
     mirrored, direction = STRANGE[int(rng.integers(len(STRANGE)))]
     dynamics = _dynamics(rng, mirrored=mirrored, direction=direction)
-    return {"dynamics": dynamics, "gains": _gains(rng), "steps": 200, "episodes": 96}
+    return {"served": {"dynamics": dynamics}, "gains": _gains(rng), "steps": 200, "episodes": 96}
 
 
 def _is_strange(instance: dict[str, Any]) -> bool:
@@ -114,8 +114,8 @@ def _is_strange(instance: dict[str, Any]) -> bool:
 
     What fits follows by symmetry: swimming backward turns the phase shift round, a mirrored joint adds half a turn.
     """
-    dynamics = instance["dynamics"]
-    instance = instance | {"starts": np.random.default_rng(0).uniform(-0.1, 0.1, (3, 10))}
+    dynamics = instance["served"]["dynamics"]
+    instance = instance | {"dynamics": dynamics, "starts": np.random.default_rng(0).uniform(-0.1, 0.1, (3, 10))}
     turned = [dynamics["direction"] * shift + 0.5 * (dynamics["mirrored"] > 0) for shift in (-0.15, -0.08)]
     fitting = [
         _returns(instance, PUBLISHED | {"phases": [0.0, phase], "swing": rate, "stance": rate}, steps=200)

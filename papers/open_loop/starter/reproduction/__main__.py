@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reproduction import gaits, oscillators, search
+from reproduction import gaits, oscillators
 
 
 def run(experiment: str, parameters: Mapping[str, Any], instance: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -24,6 +24,8 @@ def run(experiment: str, parameters: Mapping[str, Any], instance: Mapping[str, A
     if experiment == "oscillators":
         return oscillators.oscillators(instance)
     if experiment == "search":
+        from reproduction import search  # Gymnasium takes a moment to import; nothing else needs it
+
         return search.search(instance, **parameters, seed=seed)
     raise SystemExit(f"unknown experiment: {experiment}")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import environments  # noqa: F401 -- makes reproof/Swimmer-v0 known outside the clean room
+import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 from reproduction.oscillators import Oscillators, both_joints
-from reproduction.swimmer import build, episode, rewards
 
 Floats = NDArray[np.float64]
 
@@ -16,30 +17,40 @@ RANDOM_SHARE = 1 / 3
 POPULATION = 8
 STEP_SIZE = 0.1
 NEIGHBOURS = 6
+JOINTS, JOINT_VELOCITIES = slice(1, 3), slice(6, 8)
+"""Where the observation has them; heading and the other velocities stand before."""
 
 
 def search(instance: Mapping[str, Any], *, phases: str, frequencies: str, seed: int) -> dict[str, Floats]:
-    """The experiment `search`: every gait that was tried with its start and return, and the one chosen."""
-    rng, model = np.random.default_rng(seed), build(instance["dynamics"])
+    """The experiment `search`: every gait that was tried with its return, and the one chosen."""
+    rng, envs = np.random.default_rng(seed), gymnasium.make_vec("reproof/Swimmer-v0", num_envs=POPULATION)
     tried: list[Floats] = []
-    starts: list[Floats] = []
     returns: list[float] = []
 
-    def value(point: Floats) -> float:
-        tried.append(gait_of(point, phases, frequencies))
-        starts.append(rng.uniform(-0.1, 0.1, 10))
-        act = Oscillators(both_joints(*tried[-1]), instance["gains"]).act
-        trace = episode(model, starts[-1], act, steps=instance["steps"])
-        returns.append(float(rewards(*trace, instance["dynamics"]["direction"]).sum()))
-        return returns[-1]
+    def swim(gaits: list[Floats]) -> list[float]:
+        policies = [Oscillators(both_joints(*gait), instance["gains"]) for gait in gaits]
+        states, _ = envs.reset(seed=rng.integers(2**31, size=POPULATION).tolist())
+        rewards = np.zeros((instance["steps"], POPULATION))
+        for step in range(instance["steps"]):
+            read = zip(policies, states[:, JOINTS].tolist(), states[:, JOINT_VELOCITIES].tolist(), strict=True)
+            torques = [policy.torques(positions, velocities) for policy, positions, velocities in read]
+            actions = np.clip(torques, -1.0, 1.0).astype(np.float32)  # whatever is no action is refused
+            states, rewards[step], *_ = envs.step(actions)
+        return rewards.sum(axis=0).tolist()
+
+    def values(points: Floats) -> list[float]:
+        gaits = [gait_of(point, phases, frequencies) for point in points]
+        tried.extend(gaits)
+        returns.extend(swim(gaits))
+        return returns[-POPULATION:]
 
     dimension = 2 + (phases == "shifted") + (frequencies == "separate")
-    points = rng.uniform(size=(round(RANDOM_SHARE * instance["episodes"]), dimension))
-    best = points[np.argmax([value(point) for point in points])]
-    generations = (instance["episodes"] - len(points)) // POPULATION
-    cma_es(value, best, generations=generations, rng=rng)
+    batches = round(RANDOM_SHARE * instance["episodes"]) // POPULATION
+    points = rng.uniform(size=(batches, POPULATION, dimension))
+    best = points.reshape(-1, dimension)[np.argmax([values(batch) for batch in points])]
+    cma_es(values, best, generations=instance["episodes"] // POPULATION - batches, rng=rng)
     chosen = tried[most_reliable(np.array(tried), np.array(returns))]
-    return {"tried": np.array(tried), "starts": np.array(starts), "returns": np.array(returns), "chosen": chosen}
+    return {"tried": np.array(tried), "returns": np.array(returns), "chosen": chosen}
 
 
 def gait_of(point: Floats, phases: str, frequencies: str) -> Floats:
@@ -62,8 +73,8 @@ def most_reliable(tried: Floats, returns: Floats) -> int:
     return int(np.argmax(returns[alike].mean(axis=1)))
 
 
-def cma_es(value: Any, mean: Floats, *, generations: int, rng: np.random.Generator) -> None:
-    """Maximise `value` by CMA-ES from a mean; equations and constants of the tutorial's figure 6 and table 1."""
+def cma_es(values: Any, mean: Floats, *, generations: int, rng: np.random.Generator) -> None:
+    """Maximise `values` by CMA-ES from a mean; equations and constants of the tutorial's figure 6 and table 1."""
     size, parents = len(mean), POPULATION // 2
     weights = np.log((POPULATION + 1) / 2) - np.log(np.arange(1, parents + 1))
     weights /= weights.sum()
@@ -80,7 +91,7 @@ def cma_es(value: Any, mean: Floats, *, generations: int, rng: np.random.Generat
         scales, axes = np.linalg.eigh(covariance)
         scales = np.sqrt(np.maximum(scales, 1e-12))
         moves = (rng.standard_normal((POPULATION, size)) * scales) @ axes.T
-        order = np.argsort([-value(mean + sigma * move) for move in moves])
+        order = np.argsort(np.negative(values(mean + sigma * moves)))
         selected = moves[order[:parents]]
         move = weights @ selected
         mean = mean + sigma * move
