@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from harness.attempt.reported import read_reported
 from harness.attempt.submission import keep_tree, picture
 from harness.attempt.work import Bench
 from harness.cleanroom.sandbox import Completed, Isolation, Job
@@ -69,6 +70,10 @@ class Check(Record):
     """Leaves of these experiments that read what is drawn for each attempt."""
     compared: list[str] = Field(default_factory=list)
     """Leaves of these experiments whose outputs the rerun compares with the reference's."""
+    reported: dict[str, float] = Field(default_factory=dict)
+    """The numbers of reported.json, by leaf, that a score will show beside what is measured."""
+    reported_problems: list[str] = Field(default_factory=list)
+    """What in reported.json would not be taken, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,8 @@ def check(road: Road, experiments: Sequence[str] = ()) -> Check:
         if name not in known:
             raise unknown("experiment with pinned instances", name, known, where=road.paper.id)
     road.desk.witness()
-    tree = keep_tree(picture(road.workspace, sandbox=road.sandbox), road.store.root)
+    files = picture(road.workspace, sandbox=road.sandbox)
+    tree, reported = keep_tree(files, road.store.root), read_reported(files, road.paper)
     plan = _plan(road.paper)
     sandbox = _Metered(road.bench)
     digest = circumstances(sandbox.description().digest)
@@ -130,6 +136,8 @@ def check(road: Road, experiments: Sequence[str] = ()) -> Check:
         leaves=leaves,
         not_checked=drawn,
         compared=compared,
+        reported={name: figure.value for name, figure in reported.figures.items()},
+        reported_problems=list(reported.problems),
     )
 
 

@@ -10,9 +10,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.attempt.attempt import Budget, HandedIn
-from harness.attempt.submission import keep_tree
+from harness.attempt.reported import FILE, Reported, read_reported
+from harness.attempt.submission import keep_tree, kept_files
 from harness.attempt.task import reference_files
 from harness.config import Settings
+from harness.errors import RecordError
 from harness.handing import hand_in, hand_out, work
 from harness.record.files import private_folder
 from harness.record.store import Record, read, write
@@ -182,8 +184,16 @@ def scored(road: Road, done: Rerun) -> tuple[Score, list[Measurement]]:
     units = units_of(road, done)
     records = known_records(units, road.store, done.faults)
     measurements = measure(road.paper, units, records, road.store)
-    graded = grade(road.paper, measurements, units, records, road.store)
+    graded = grade(road.paper, measurements, units, records, road.store, reported=_reported(road, done.tree))
     return _score(road, road.submission(), done, graded, units, records), measurements
+
+
+def _reported(road: Road, tree: str) -> Reported:
+    """What the submission says of itself; where its files are lost or damaged, its score stands without that."""
+    try:
+        return read_reported(kept_files(tree, road.store.root), road.paper)
+    except RecordError as error:
+        return Reported(problems=(f"{FILE} is not looked at: {error.message}",))
 
 
 def _told(result: Score) -> dict[str, Any]:
@@ -238,6 +248,7 @@ def _score(
         score=worth(graded),
         claims=claim_scores(graded),
         integrity=graded.gates,
+        reported_problems=list(graded.reported.problems),
         usage={"attempt": own, "rerun": by_author["submission"], "reference": by_author["reference"]},
         budget=_budget(road.attempt.budget, handed),
         environments=[_served(unit, records[unit.key]) for unit in units if _is_served(unit, records[unit.key])],

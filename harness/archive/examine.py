@@ -68,17 +68,22 @@ class Examined:
             SubmissionError: It is refused.
             RecordError: It is not the commit or the tree that the records name.
         """
-        attempt, handed = self.road.attempt, self.road.submission()
-        bundle = self.road.records / BUNDLE_FILE
+        return self.taken(self.score.commit, self.done.tree, store)
+
+    def taken(self, commit: str, tree: str, store: Path) -> Submission:
+        """Take a commit of the packed history in (see `submission`)."""
+        attempt, bundle = self.road.attempt, self.road.records / BUNDLE_FILE
+        if not is_hash(commit):
+            raise refused(self.archive, "its history names no commit of Git", got=repr(commit[:100]))
         taken = intake(
-            bundle if bundle.exists() else EmptySubmission(commit=handed.commit),
+            bundle if bundle.exists() else EmptySubmission(commit=commit),
             attempt.start_commit,
             start=kept_files(attempt.start_tree, self.road.store.root),
             store=store,
             sandbox=self.road.sandbox,
-            commit=handed.commit,
+            commit=commit,
         )
-        if (taken.commit, taken.tree) != (self.score.commit, self.done.tree):
+        if (taken.commit, taken.tree) != (commit, tree):
             raise refused(self.archive, "its bundle does not hold the commit that was scored", got=taken.commit)
         return taken
 
@@ -188,6 +193,7 @@ def _rescored(found: Examined, road: Road, done: Rerun, packed: Score) -> tuple[
         record = known(unit, road.store)
         if record is not None:
             _ensure_run(found, unit, record)
+    found.taken(packed.commit, done.tree, road.store.root)  # it may hold a report of its own numbers
     here, measurements = scored(road, done)
     said = read(road.records / "measurements.json", Measurements).measurements
     problems = rescored_problems(packed, here)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.attempt.plumbing import File, Files, Objects, Signature, commit, name_of, snapshot
+from harness.attempt.reported import FILE as REPORTED
+from harness.attempt.reported import reportable
 from harness.attempt.work import BRIEF
 from harness.errors import PaperError
 from harness.paper.load import Paper
@@ -41,7 +43,7 @@ seed gives the same outputs. The stubs in `reproduction/` are yours to fill or t
 What counts is what the harness measures when it reruns your commit with seeds and instances of its own. Partial work
 earns partial credit, and every claim is scored by itself.
 
-{environments}## Working
+{reported}{environments}## Working
 
     reproof clock start            your clock; only you start and pause it
     reproof status                 what is used, what is left, when it ends
@@ -54,6 +56,13 @@ earns partial credit, and every claim is scored by itself.
 Commit often: your score at each quarter of the budget is taken from the history. Stay on descendants of the first
 commit. When the time is used up while your clock runs, what is here is handed in for you; if it stands still then, the
 last commit that the harness had seen counts, so commit before you pause.
+"""
+_REPORTED = """\
+You may report what you measured yourself: `{file}` in the root, a flat JSON object from claims on pinned
+instances to numbers, such as `{{"{leaf}": 0.5}}` (of a curve `ID.final` and `ID.area`; no
+orderings, no probes). It earns nothing and costs nothing: each number is shown beside the harness's own, and a report
+that is systematically rosier is flagged for an audit. `reproof check` says what in it is not taken.
+
 """
 _ENVIRONMENTS = """\
 ## Environments
@@ -117,7 +126,14 @@ def start_files(paper: Paper) -> dict[str, File]:
 
 def _task(paper: Paper) -> str:
     named = ", ".join(f"`{name}`" for name in paper.spec.experiments)
-    return _TASK.format(title=paper.spec.title, experiments=named, environments=_environments(paper))
+    parts = {"reported": _reported(paper), "environments": _environments(paper)}
+    return _TASK.format(title=paper.spec.title, experiments=named, **parts)
+
+
+def _reported(paper: Paper) -> str:
+    """How to report numbers of one's own; nothing where no claim can be reported on."""
+    leaves = reportable(paper)
+    return _REPORTED.format(file=REPORTED, leaf=leaves[0]) if leaves else ""
 
 
 def _environments(paper: Paper) -> str:

@@ -25,7 +25,16 @@ def checked_lines(found: Check) -> Iterator[str]:
         yield f"not checked, since they are compared with the reference's: {', '.join(found.compared)}"
     if found.not_checked:
         yield f"not checked, since they read what is drawn for your submission: {', '.join(found.not_checked)}"
+    yield from _reported(found)
     yield f"one seed ({found.seed}) and no verdict: the rerun takes seeds of its own"
+
+
+def _reported(found: Check) -> Iterator[str]:
+    """Only where there is a reported.json, which nobody needs."""
+    if found.reported or found.reported_problems:
+        count = len(found.reported)
+        yield f"reported.json: {count} number{'s' if count != 1 else ''} to be shown beside what the rerun measures"
+        yield from (f"    {plain(problem)}" for problem in found.reported_problems)
 
 
 def _run(run: CheckedRun) -> Iterator[str]:

@@ -16,7 +16,7 @@ import msgspec
 from harness.attempt.ledger import FILE as LEDGER
 from harness.errors import RecordError, UsageError
 from harness.record.files import damaged
-from harness.scoring.standings import Entry
+from harness.scoring.standings import Entry, Flag
 
 OWN = ("reference", "starter", "mutation")
 """Kinds of participants that are the harness's own: they try the paper, and are never ranked."""
@@ -24,6 +24,8 @@ NOT_HANDED_IN, NOT_SCORED = "not handed in", "not scored"
 Progress = Callable[[int, int, str], None]
 _STEP = 250
 """Attempts between two signs of progress."""
+_LONGEST = 600
+"""Characters of what a gate saw; the attempt's own page has it whole."""
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Amount = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -44,6 +46,14 @@ class _Worth(_Part, frozen=True):
     coverage: _Share
 
 
+class _Gate(_Part, frozen=True):
+    gate: int
+    name: str
+    fired: bool
+    denies_pass: bool
+    detail: str
+
+
 class _Score(_Part, frozen=True):
     attempt: str
     paper: str
@@ -53,6 +63,7 @@ class _Score(_Part, frozen=True):
     commit: str
     verdict: Literal["PASS", "FAIL", "UNDECIDED"]
     score: _Worth
+    integrity: tuple[_Gate, ...] = ()
 
 
 class _Begun(_Part, frozen=True):
@@ -224,6 +235,11 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
         over_time={point.share: point.score.value for point in over.points if point.score} if over else {},
         at=handed.at.astimezone(UTC).isoformat(timespec="seconds") if handed else None,
         verified=_verified(results, score),
+        flags=tuple(
+            Flag(gate=gate.gate, name=gate.name, detail=gate.detail[:_LONGEST])
+            for gate in score.integrity
+            if gate.fired and not gate.denies_pass
+        ),
     )
 
 

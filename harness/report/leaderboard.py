@@ -23,7 +23,7 @@ COSTS = ("working", "cpu", "env_steps", "tokens", "dollars")
 _COLUMNS = (
     "participant", "kind", "condition", "rank_first", "rank_last", "suite_score", "suite_low", "suite_high",
     "paper", "attempts", "score", "low", "high", "coverage", "pass", "fail", "undecided", "withdrawn",
-    "best_at_2", "paper_versions", "working_s", "cpu_s", "tokens", "dollars", "verified", "last",
+    "best_at_2", "paper_versions", "working_s", "cpu_s", "tokens", "dollars", "verified", "last", "flagged", "flags",
 )  # fmt: skip
 
 
@@ -53,6 +53,8 @@ class Board:
     left_out: tuple[LeftOut, ...]
     elsewhere: int
     """Attempts of people and agents on papers outside the suite."""
+    flagged: tuple[Entry, ...]
+    """Attempts on the suite that a gate asks to audit, the harness's own among them."""
 
     @property
     def papers(self) -> list[str]:
@@ -83,7 +85,13 @@ def board(kept: Kept, results: Sequence[Path], *, papers: Sequence[str] = ()) ->
         waiting=tuple(waiting for waiting in kept.waiting if waiting.paper in suite and not _is_own(waiting)),
         left_out=tuple(kept.left_out),
         elsewhere=sum(entry.paper not in suite for entry in others),
+        flagged=tuple(entry for entry in kept.entries if entry.flags and entry.paper in suite),
     )
+
+
+def flagged(found: Board, *, own: bool) -> list[Entry]:
+    """The attempts that a gate asks to audit; with the harness's own only where these are shown."""
+    return [entry for entry in found.flagged if own or not _is_own(entry)]
 
 
 def _is_own(found: Entry | Waiting) -> bool:
@@ -124,6 +132,7 @@ def facts(found: Board, *, own: bool) -> dict[str, Any]:
         "comparisons": {f"{side.one} - {side.two}": _side(side) for side in found.versus},
         "said": said(found),
         "notes": list(notes(found, own=own)),
+        "flagged": [_flagged(entry) for entry in flagged(found, own=own)],
         "waiting": [asdict(waiting) for waiting in found.waiting],
         "left_out": [asdict(left) for left in found.left_out],
     }
@@ -144,6 +153,8 @@ def _row(row: Standing, waiting: Iterable[Waiting], *, ranked: bool) -> dict[str
         "over_time": [asdict(quarter) for quarter in row.over_time],
         "cost": {**{item: row.used.get(item) for item in COSTS}, "declared_working": row.declared},
         "verified": row.verified,
+        "flagged": row.flagged,
+        "flags": list(row.flags),
         "last": row.last,
         "waiting": dict(Counter(item.why for item in waiting if item.who == who)),
     }
@@ -157,7 +168,14 @@ def _on_paper(on: Any) -> dict[str, Any]:
         "verdicts": dict(on.verdicts),
         "coverage": on.coverage,
         "versions": list(on.versions),
+        "flagged": on.flagged,
+        "flags": list(on.flags),
     }
+
+
+def _flagged(entry: Entry) -> dict[str, Any]:
+    who = {"participant": entry.participant, "kind": entry.kind, "condition": entry.condition}
+    return {"attempt": entry.attempt, "paper": entry.paper, **who, "flags": [asdict(flag) for flag in entry.flags]}
 
 
 def _side(side: Versus) -> dict[str, Any]:
@@ -222,7 +240,8 @@ def as_csv(found: Board, *, own: bool) -> str:
     for row in (*found.rows, *(found.own if own else ())):
         ranks = row.ranks if row in found.rows else None
         for on in row.papers:
-            writer.writerow(map(_cell, (*_head(row, ranks), *_cells(on), *_tail(row))))
+            flags = (on.flagged, " ".join(map(str, on.flags)))
+            writer.writerow(map(_cell, (*_head(row, ranks), *_cells(on), *_tail(row), *flags)))
     return text.getvalue()
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from harness.paper.quantities import show_seconds
 from harness.report.html import render
-from harness.report.leaderboard import Board, notes, said
-from harness.report.wording import bests, costs, interval, limits, places
+from harness.report.leaderboard import Board, flagged, notes, said
+from harness.report.wording import audits, bests, costs, interval, limits, places
 from harness.scoring.standings import OnPaper, Standing
 from harness.scoring.versus import Versus
 
@@ -61,6 +61,7 @@ def leaderboard_page(found: Board, *, own: bool, made: datetime) -> str:
         "frame": _frame(),
         "time": _time(rows),
         "cost": _cost(rows),
+        "flagged": flagged(found, own=own),
         "waiting": found.waiting,
     }
     return render("leaderboard.html", shown, script="leaderboard.js")
@@ -82,6 +83,7 @@ def _row(row: Standing, place: int) -> dict[str, Any]:
         "best": bests(row.best_at),
         "cost": costs(row),
         "declared": show_seconds(row.declared) if row.declared else "",
+        "flags": audits(row.flagged, row.attempts, row.flags),
         "working": row.used.get("working", 0.0),
         "quarters": {quarter.share: quarter for quarter in row.over_time},
     }
@@ -103,6 +105,7 @@ def _on_paper(on: OnPaper) -> dict[str, Any]:
         "limits": limits(on.low, on.high),
         "lines": [_counted(on), *bests(on.best_at), *judged],
         "mixed": len(on.versions) > 1,
+        "flags": audits(on.flagged, on.attempts, on.flags),
     }
 
 

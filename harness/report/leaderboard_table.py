@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.leaderboard import Board, notes, said
+from harness.report.leaderboard import Board, flagged, notes, said
 from harness.report.text import inline
-from harness.report.wording import bests, costs, interval, places, verdicts
-from harness.scoring.standings import Standing
+from harness.report.wording import audits, bests, costs, interval, places, verdicts
+from harness.scoring.standings import Entry, Standing
 
 
 def print_board(found: Board, *, own: bool) -> None:
@@ -40,7 +40,20 @@ def _parts(found: Board, own: bool) -> Iterator[RenderableType]:
     for side in found.versus:
         numbers = f": {interval(side.paired.difference, side.paired.low, side.paired.high)}" if side.paired else ""
         yield Text(f"{side.one} against {side.two}: {side.said}{numbers}")
+    yield from _flagged(flagged(found, own=own))
     yield from (Text(inline(note), style="dim") for note in notes(found, own=own))
+
+
+def _flagged(entries: Sequence[Entry]) -> Iterator[RenderableType]:
+    """What an auditor should look at, attempt by attempt."""
+    if entries:
+        yield Text("\nflagged for an audit, which moves neither score nor place", style="bold")
+    for entry in entries:
+        yield Text(f"⚑ {inline(entry.attempt)}", style="yellow")
+        for flag in entry.flags:
+            yield Padding(
+                Text(f"gate {flag.gate}, {inline(flag.name)}: {inline(flag.detail)}", style="dim"), (0, 0, 0, 2)
+            )
 
 
 def _rows(rows: Sequence[Standing]) -> Iterator[RenderableType]:
@@ -76,3 +89,5 @@ def _on_papers(row: Standing) -> Iterator[str]:
     if missing := [inline(on.paper) for on in row.papers if not on.attempts]:
         yield f"missing: {', '.join(missing)}"
     yield from (*bests(row.best_at), *costs(row))
+    if flags := audits(row.flagged, row.attempts, row.flags):
+        yield flags

@@ -100,7 +100,8 @@ def _parent(road: Road, score: Score, children: list[Entry]) -> Entry:
         "reproof.verdict": score.verdict,
         "reproof.trust": _trust(score),
         "reproof.core_lost": ",".join(_lost(score)) or "none",
-        "reproof.gates": ",".join(gate.name for gate in score.integrity if gate.fired) or "none",
+        "reproof.gates": _fired(score, denying=True),
+        "reproof.flags": _fired(score, denying=False),
         "reproof.isolation": score.isolation,
         "reproof.slots": str(score.slots),
         "reproof.runtime": " ".join(f"{name}={version}" for name, version in runtime_summary().items()),
@@ -136,6 +137,8 @@ def _totals(score: Score) -> Iterator[tuple[str, float, int]]:
         yield f"leaf/{leaf.id}", leaf.score, 0
         if leaf.measured is not None:
             yield f"measured/{leaf.id}", leaf.measured, 0
+        if leaf.reported is not None:
+            yield f"reported/{leaf.id}", leaf.reported, 0
     for name, spent in score.usage.items():
         yield f"used/{name}_cpu_s", spent.cpu, 0
 
@@ -155,6 +158,11 @@ def _over_time(road: Road) -> Iterator[tuple[str, float, int]]:
 def _lost(score: Score) -> list[str]:
     """The core leaves without which nothing passes, and that this attempt lost."""
     return [leaf.id for leaf in score.claims if leaf.core and leaf.verdict in (Verdict.FAILED, Verdict.MISSING)]
+
+
+def _fired(score: Score, *, denying: bool) -> str:
+    """The gates that deny PASS, or those that only ask for an audit."""
+    return ",".join(gate.name for gate in score.integrity if gate.fired and gate.denies_pass is denying) or "none"
 
 
 def _trust(score: Score) -> str:

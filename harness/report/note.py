@@ -44,6 +44,10 @@ def _attempt(score: Score, page: str | None) -> Iterator[str]:
     if lost:
         yield from ("", "Core leaves that were lost:", "")
         yield from (f"- {code(leaf.id)} {leaf.verdict}: {_figures(leaf)}" for leaf in lost[:_LEAVES])
+    flags = [gate for gate in score.integrity if gate.fired and not gate.denies_pass]
+    if flags:
+        yield from ("", "Flags for an audit, which take nothing away:", "")
+        yield from (f"- gate {gate.gate}, {code(gate.name)}: {code(gate.detail)}" for gate in flags)
     where = f"{code(page)}, {code('score.json')}" if page else code("score.json")
     yield ""
     yield f"Every leaf with its reason: {where} under Artifacts, or {code('reproof report ' + score.attempt)}"

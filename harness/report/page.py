@@ -16,8 +16,8 @@ from harness.record.files import write_text
 from harness.report.account import LABELS, SHOW
 from harness.report.dossier import Dossier, open_dossier
 from harness.report.html import picture, render
-from harness.report.look import OUTCOME, SIGN, TONE
-from harness.report.pictures import WIDTH, Picture, allowed_words, measured_words, number, picture_of
+from harness.report.look import GATE, OUTCOME, SIGN, TONE, gate_state
+from harness.report.pictures import WIDTH, Picture, allowed_words, measured_words, number, picture_of, reported_words
 from harness.report.trajectories import Family, families
 from harness.scoring.finding import Verdict
 from harness.scoring.score import PASS_MARK, ClaimScore
@@ -33,6 +33,8 @@ class Row:
     picture: Picture | None
     measured: str
     allowed: str
+    reported: str
+    """Empty where the participant reported nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,8 @@ def draw_page(found: Dossier) -> str:
             "uses": list(_uses(found)),
             "weights": {kind: _slices(score.claims, kind) for kind in ("provenance", "trust")},
             "seeds": found.plan.seeds[: found.rerun.slots],
+            "gates": GATE,
+            "state_of": gate_state,
             "show": SHOW,
             "number": number,
         },
@@ -174,6 +178,7 @@ def _row(leaf: ClaimScore) -> Row:
         picture=picture_of(leaf),
         measured=measured_words(leaf),
         allowed=allowed_words(leaf),
+        reported=reported_words(leaf),
     )
 
 

@@ -135,6 +135,18 @@ def measured_words(leaf: ClaimScore) -> str:
     return f"{sides}difference {said}"
 
 
+def reported_words(leaf: ClaimScore) -> str:
+    """What the participant says was measured, and how far that is from what was; nothing where nothing is said."""
+    if leaf.reported is None:
+        return ""
+    said = f"the participant reported {number(leaf.reported)}"
+    if leaf.flattery is None:
+        return f"{said}, and nothing was measured"
+    if leaf.flattery == 0:
+        return f"{said}, not to be told apart from what was measured"
+    return f"{said}, {'rosier' if leaf.flattery > 0 else 'more modest'} by {number(abs(leaf.flattery))}"
+
+
 def allowed_words(leaf: ClaimScore) -> str:
     """What the measured value is held against, in words."""
     if leaf.kind == "probe":

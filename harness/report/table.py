@@ -16,7 +16,8 @@ from rich.text import Text
 from harness.overtime import Point
 from harness.paper.quantities import show_seconds
 from harness.report.account import budget_remarks
-from harness.report.look import SIGN
+from harness.report.look import GATE, SIGN, gate_state
+from harness.report.pictures import reported_words
 from harness.report.text import inline, plain
 from harness.rerun.steps import ServedRun
 from harness.scoring.finding import Verdict
@@ -30,6 +31,7 @@ _COLOURS = {
     Verdict.MISSING: "red",
     Verdict.INVALID: "magenta",
 }
+_STATES = {"denied": "red", "flagged": "yellow", "clean": "green", "unchecked": "dim"}
 _REMARKS = 5
 """On the environments of an experiment's runs that are shown; the page has them all."""
 _COLOUR = {"PASS": "bold green", "FAIL": "bold red", "UNDECIDED": "bold yellow"}
@@ -74,6 +76,8 @@ def _leaves(score: Score) -> Iterator[RenderableType]:
                 yield Padding(Text(f"Claimed: {leaf.statement}"), (0, 0, 0, 4))
             why = plain(leaf.explanation) + (f" To settle it: {leaf.settles}." if leaf.settles else "")
             yield Padding(Text(why, style="dim"), (0, 0, 0, 4))
+            if said := reported_words(leaf):
+                yield Padding(Text(f"{said[0].upper()}{said[1:]}.", style="dim"), (0, 0, 0, 4))
 
 
 def _line(leaf: ClaimScore) -> Table:
@@ -96,14 +100,15 @@ def _line(leaf: ClaimScore) -> Table:
 def _gates(score: Score) -> Iterator[RenderableType]:
     yield Text("\nintegrity", style="bold")
     for gate in score.integrity:
-        fired = ("✘", "red") if gate.denies_pass else ("⚑", "yellow")  # a flag asks for an audit, and takes nothing
-        sign, colour = fired if gate.fired else ("✔", "green")
+        state = gate_state(gate)
         yield Padding(
-            Text(f"{sign} ", style=colour)
+            Text(f"{GATE[state].sign} ", style=_STATES[state])
             + Text(f"gate {gate.gate}, {gate.name}: ")
             + Text(plain(gate.detail), style="dim"),
             (0, 0, 0, 1),
         )
+    for problem in score.reported_problems:
+        yield Padding(Text(f"! {plain(problem)}", style="yellow"), (0, 0, 0, 3))
 
 
 def _environments(score: Score) -> Iterator[RenderableType]:

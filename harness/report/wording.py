@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from harness.paper.quantities import show_seconds
 from harness.scoring.standings import OnPaper, Standing
@@ -37,6 +37,18 @@ def verdicts(on: OnPaper) -> str:
     if on.attempts == 1:
         return next(iter(on.verdicts))
     return " ".join(f"{count}{_SIGNS.get(verdict, verdict)}" for verdict, count in on.verdicts.items())
+
+
+def audits(flagged: int, attempts: int, flags: Sequence[int]) -> str:
+    """How many attempts are flagged for an audit, and by which gates; nothing where none is.
+
+    >>> audits(2, 5, (3, 5)), audits(1, 1, (5,)), audits(0, 3, ())
+    ('⚑ 2 of 5 flagged for an audit: gates 3, 5', '⚑ flagged for an audit: gate 5', '')
+    """
+    if not flagged:
+        return ""
+    count = f"{flagged} of {attempts} " if attempts > 1 else ""
+    return f"⚑ {count}flagged for an audit: gate{'s' if len(flags) > 1 else ''} {', '.join(map(str, flags))}"
 
 
 def bests(best_at: Mapping[int, float]) -> list[str]:

@@ -29,17 +29,33 @@ class Gate(Record):
     fired: bool
     denies_pass: bool
     detail: str
+    checked: bool = True
+    """Whether there was anything to look at; where not, it has not fired, and nobody may call it clean."""
 
 
 def seed_invariance(paper: Paper, units: Iterable[Unit], records: Mapping[str, RunRecord], store: Store) -> Gate:
     """Gate 1: the same slot twice agrees, and different seeds differ (unless the paper says they need not)."""
     own = [unit for unit in units if unit.author == "submission"]
-    seen = [*_repeats_differ(paper, own, records, store), *_seeds_agree(paper, own, records)]
-    checked = sum(unit.replicate for unit in own if records[unit.key].usable)
-    clean = f"{checked} slots run twice agree with themselves, and different seeds give different outputs"
+    cases = _seeded_cases(paper, own, records)
+    seen = [*_repeats_differ(paper, own, records, store), *_seeds_agree(cases)]
+    repeated = sum(unit.replicate for unit in own if records[unit.key].usable)
+    checked = bool(seen or repeated or cases)
+    clean = _clean_seeds(repeated, len(cases)) if checked else "no run left outputs that could be compared"
     return Gate(
-        gate=1, name="seed invariance", fired=bool(seen), denies_pass=True, detail="; ".join(seen) if seen else clean
+        gate=1,
+        name="seed invariance",
+        fired=bool(seen),
+        denies_pass=True,
+        detail="; ".join(seen) or clean,
+        checked=checked,
     )
+
+
+def _clean_seeds(repeated: int, cases: int) -> str:
+    """What was compared and found in order."""
+    said = [f"{repeated} slots run twice agree with themselves"] if repeated else []
+    said += ["different seeds give different outputs"] if cases else []
+    return ", and ".join(said)
 
 
 def _repeats_differ(
@@ -69,17 +85,24 @@ def _difference(paper: Paper, once: Unit, again: Unit, store: Store) -> Iterable
         yield f"{once.label} does not repeat itself: {worst.worst.replace('the reference', 'the first time')}"
 
 
-def _seeds_agree(paper: Paper, units: Sequence[Unit], records: Mapping[str, RunRecord]) -> Iterable[str]:
+def _seeded_cases(
+    paper: Paper, units: Sequence[Unit], records: Mapping[str, RunRecord]
+) -> dict[tuple[object, ...], list[RunRecord]]:
+    """The usable runs of each case and instance whose outputs ought to depend on the seed, where there are several."""
     by_case: dict[tuple[object, ...], list[RunRecord]] = defaultdict(list)
     for unit in units:
         experiment = paper.spec.experiments[unit.experiment]
         exempt = experiment.saturates or experiment.is_deterministic(unit.parameters)
         if unit.replicate == 0 and not exempt and records[unit.key].usable:
             by_case[_place(unit)[:3]].append(records[unit.key])
-    for (experiment_name, case, _), same in by_case.items():
-        if len(same) > 1 and len({tuple(sorted(record.outputs.items())) for record in same}) == 1:
+    return {place: same for place, same in by_case.items() if len(same) > 1}
+
+
+def _seeds_agree(cases: Mapping[tuple[object, ...], Sequence[RunRecord]]) -> Iterable[str]:
+    for (experiment, case, _), same in cases.items():
+        if len({tuple(sorted(record.outputs.items())) for record in same}) == 1:
             words = ", ".join(f"{key}={value}" for key, value in case)  # type: ignore[attr-defined]
-            yield f"{experiment_name} ({words}) gives identical outputs for {len(same)} different seeds"
+            yield f"{experiment} ({words}) gives identical outputs for {len(same)} different seeds"
 
 
 def perturbation(judged: Sequence[Judged]) -> Gate:
@@ -101,11 +124,25 @@ def perturbation(judged: Sequence[Judged]) -> Gate:
         if leaf.verdict is Verdict.FAILED
         or (leaf.verdict is Verdict.MISSING and credited & {s.experiment for s in selections(leaf.evidence.leaf)})
     ]
-    stand = sum(leaf.score > 0 for leaf in held_out)
-    clean = (
-        f"{stand} of {len(held_out)} leaves on instances drawn for this attempt stand, none contradicts the reference"
+    judged_there = [leaf for leaf in held_out if leaf.verdict not in (Verdict.MISSING, Verdict.INVALID)]
+    return Gate(
+        gate=6,
+        name="perturbation",
+        fired=bool(seen),
+        denies_pass=True,
+        detail="; ".join(seen) or _clean_there(held_out, judged_there),
+        checked=bool(seen or judged_there),
     )
-    return Gate(gate=6, name="perturbation", fired=bool(seen), denies_pass=True, detail="; ".join(seen) or clean)
+
+
+def _clean_there(held_out: Sequence[Judged], judged: Sequence[Judged]) -> str:
+    if not held_out:
+        return "no leaf reads instances drawn for this attempt"
+    if not judged:
+        return f"on instances drawn for this attempt nothing was measured for any of {len(held_out)} leaves"
+    stand = sum(leaf.score > 0 for leaf in judged)
+    every = f"{stand} of {len(held_out)} leaves on instances drawn for this attempt stand"
+    return f"{every}, none contradicts the reference"
 
 
 def _is_held_out(leaf: Judged) -> bool:

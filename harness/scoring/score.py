@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from harness.attempt.reported import NOTHING, Figure, Reported
 from harness.paper.claims import Claim, OrderingClaim, Probe, ThresholdClaim, place_of, provenance_of, selections
 from harness.paper.load import Paper
 from harness.record.files import Store
@@ -25,6 +26,7 @@ from harness.scoring.finding import VERDICTS, FloatArray, Verdict
 from harness.scoring.integrity import Gate, perturbation, seed_invariance
 from harness.scoring.judge import Judged, judge, samples_of, sheet, slots_of, without_slot
 from harness.scoring.probes import probe_evidence
+from harness.scoring.rosy import flattery_of
 from harness.scoring.total import Interval, coverage, jackknife, jackknife_rows, total
 
 PASS_MARK = 0.80
@@ -86,6 +88,11 @@ class ClaimScore(Record):
     higher: float | None = None
     """Of an ordering: the mean of the side claimed to be higher."""
     lower: float | None = None
+    reported: float | None = None
+    """What the submission says that it measured itself; it earns nothing."""
+    flattery: float | None = None
+    """By how much that is rosier than what was measured: nearer to the target, or further on the side a threshold
+    claims; 0 where nobody can tell them apart; None where one of the two is missing."""
 
 
 class Spending(Record):
@@ -129,6 +136,8 @@ class Score(Record):
     score: Worth
     claims: list[ClaimScore]
     integrity: list[Gate]
+    reported_problems: list[str] = Field(default_factory=list)
+    """What in the submission's reported.json is not taken, a sentence each."""
     usage: dict[str, Spending]
     """`attempt`: the participant's; `rerun`: ours, of the submission; `reference`: ours, of the reference."""
     budget: dict[str, Spent] = Field(default_factory=dict)
@@ -150,6 +159,7 @@ class Graded:
     interval: Interval
     coverage: float
     isolated: bool
+    reported: Reported = NOTHING
 
     @property
     def slots(self) -> int:
@@ -178,6 +188,8 @@ def grade(
     units: Sequence[Unit],
     records: Mapping[str, RunRecord],
     store: Store,
+    *,
+    reported: Reported = NOTHING,
 ) -> Graded:
     """Judge every leaf, close the gates, and put an interval around the whole.
 
@@ -187,13 +199,14 @@ def grade(
         units: The units behind them, replicates included.
         records: Their records by key.
         store: Where the outputs lie.
+        reported: What the submission says that it measured itself; it moves nothing but gate 5.
     """
     evidence = gather(paper, measurements, probe_evidence(paper, units, records, store))
     judged = [leaf for item in evidence for leaf in judge(item)]
-    gates = [seed_invariance(paper, units, records, store), *flags(judged), perturbation(judged)]
+    gates = [seed_invariance(paper, units, records, store), *flags(judged, reported), perturbation(judged)]
     interval, covered = _interval(judged)
     isolated = all(records[unit.key].trusted_isolation for unit in units)
-    return Graded(judged=judged, gates=gates, interval=interval, coverage=covered, isolated=isolated)
+    return Graded(judged=judged, gates=gates, interval=interval, coverage=covered, isolated=isolated, reported=reported)
 
 
 def _interval(judged: list[Judged]) -> tuple[Interval, float]:
@@ -271,10 +284,10 @@ def verdict_of(graded: Graded) -> tuple[Outcome, list[str]]:
 
 def claim_scores(graded: Graded) -> list[ClaimScore]:
     """Every leaf of the graded rubric, with its explanation."""
-    return [_claim_score(leaf) for leaf in graded.judged]
+    return [_claim_score(leaf, graded.reported.figures.get(leaf.id)) for leaf in graded.judged]
 
 
-def _claim_score(leaf: Judged) -> ClaimScore:
+def _claim_score(leaf: Judged, figure: Figure | None) -> ClaimScore:
     claim, evidence, finding = leaf.evidence.leaf, leaf.evidence, leaf.finding
     low, high = interval_of(leaf)
     return ClaimScore(
@@ -303,6 +316,8 @@ def _claim_score(leaf: Judged) -> ClaimScore:
         side=_side(claim),
         higher=finding.higher if finding and isinstance(claim, OrderingClaim) else None,
         lower=finding.lower if finding and isinstance(claim, OrderingClaim) else None,
+        reported=figure.value if figure else None,
+        flattery=flattery_of(leaf, figure) if figure else None,
     )
 
 

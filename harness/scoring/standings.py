@@ -22,6 +22,17 @@ _TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """An integrity gate that asks for an audit of an attempt; it moves neither score nor place."""
+
+    gate: int
+    """Its number in docs/scoring.md."""
+    name: str
+    detail: str
+    """What was seen, and what to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """What one attempt counts."""
 
@@ -50,6 +61,7 @@ class Entry:
     """When it was handed in: ISO 8601, in UTC."""
     verified: bool
     """Whether another rerun gave the same score of this commit by this version of the paper."""
+    flags: tuple[Flag, ...] = ()
 
     @property
     def who(self) -> tuple[str, str, str]:
@@ -74,6 +86,10 @@ class OnPaper:
     coverage: float
     versions: tuple[str, ...]
     """Of the paper, that scored them; several do not compare."""
+    flagged: int = 0
+    """Attempts that a gate asks to audit."""
+    flags: tuple[int, ...] = ()
+    """Numbers of those gates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +136,16 @@ class Standing:
     def attempts(self) -> int:
         """On papers of the suite."""
         return sum(on.attempts for on in self.papers)
+
+    @property
+    def flagged(self) -> int:
+        """Attempts that a gate asks to audit."""
+        return sum(on.flagged for on in self.papers)
+
+    @property
+    def flags(self) -> tuple[int, ...]:
+        """Numbers of those gates."""
+        return tuple(sorted({gate for on in self.papers for gate in on.flags}))
 
     @property
     def attempted(self) -> int:
@@ -185,6 +211,8 @@ def _on_paper(paper: str, entries: Sequence[Entry]) -> OnPaper:
         verdicts=dict(sorted(Counter(entry.verdict for entry in entries).items())),
         coverage=sum(entry.coverage for entry in entries) / len(entries) if entries else 0.0,
         versions=tuple(sorted({entry.version for entry in entries if entry.version})),
+        flagged=sum(bool(entry.flags) for entry in entries),
+        flags=tuple(sorted({flag.gate for entry in entries for flag in entry.flags})),
     )
 
 

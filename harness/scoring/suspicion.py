@@ -139,10 +139,11 @@ def too_rosy(gaps: npt.ArrayLike, *, level: float = 0.01) -> Suspicion:
 def flattery(reported: float, measured: float, *, target: float) -> float:
     """How much nearer to the target the report lies than the measurement; positive if it flatters.
 
-    Differences of at most 1e-9 of the scale are rounding and give 0.
+    Differences of at most 1e-9 of the scale are rounding and give 0; a finite report of what diverged flatters
+    without limit.
     """
     gap = abs(measured - target) - abs(reported - target)
     if math.isnan(gap):
         raise ValueError(f"flattery of {reported} over {measured} against {target} is not a number")
     scale = max(abs(reported), abs(measured), abs(target))
-    return 0.0 if abs(gap) <= 1e-9 * scale else gap
+    return 0.0 if math.isfinite(gap) and abs(gap) <= 1e-9 * scale else gap
