@@ -189,10 +189,21 @@ def grade(
         store: Where the outputs lie.
     """
     evidence = gather(paper, measurements, probe_evidence(paper, units, records, store))
-    judged = [leaf for item in evidence for leaf in judge(item)]
-    gates = [seed_invariance(paper, units, records, store), *flags(judged), perturbation(judged)]
-    interval, covered = _interval(judged)
     isolated = all(records[unit.key].trusted_isolation for unit in units)
+    return graded_on(evidence, seed_invariance(paper, units, records, store), isolated=isolated)
+
+
+def graded_on(evidence: Iterable[Evidence], invariance: Gate, *, isolated: bool) -> Graded:
+    """The same from what was measured for each leaf.
+
+    Args:
+        evidence: In the rubric's order.
+        invariance: What gate 1 saw, which looks at runs.
+        isolated: Whether every run was.
+    """
+    judged = [leaf for item in evidence for leaf in judge(item)]
+    gates = [invariance, *flags(judged), perturbation(judged)]
+    interval, covered = _interval(judged)
     return Graded(judged=judged, gates=gates, interval=interval, coverage=covered, isolated=isolated)
 
 

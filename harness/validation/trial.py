@@ -17,6 +17,7 @@ from harness.config import (
     Settings,
     TrackingSettings,
 )
+from harness.errors import ReproofError
 from harness.handing import hand_in, hand_out, work
 from harness.paper.load import Paper
 from harness.pipeline import kept_score, rerun, score
@@ -65,7 +66,7 @@ class Trial:
             plan: All participants with one word here share seeds and held-out instances.
             options: For the adapter.
         """
-        note = self.kept / f"{plan}-{adapter}-{name}.txt"
+        note = self.kept / f"{plan}-{adapter}-{name}{'' if slots == 'curtailed' else f'-{slots}'}.txt"
         road = self._known(note) or self._walk(adapter, name, slots, plan, options)
         result = kept_score(road.records) or score(road)
         write_text(note, road.attempt.id)
@@ -78,7 +79,7 @@ class Trial:
         try:
             road = resume(note.read_text(), self._results, tell=lambda text: None, progress=self._progress)
             return road if kept_score(road.records) is not None else None
-        except Exception:  # its records are gone: it is done again
+        except (ReproofError, OSError):  # its records are gone: it is done again
             return None
 
     def _walk(self, adapter: str, name: str, slots: str, plan: str, options: dict[str, Any]) -> Road:
