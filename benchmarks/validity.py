@@ -46,16 +46,20 @@ class Row:
     """By rule, the share of the weight of the numeric leaves that it accepts."""
     peers_published: dict[str, float]
     """The same on pinned instances alone."""
+    flags: list[str]
+    """Gates that ask for an audit, by number and name."""
     detail: str
     """Why the verdict is what it is."""
 
 
 def row_of(tried: Tried) -> Row:
     """What is kept of an attempt."""
-    judged = graded_again(tried.road).judged
+    graded = graded_again(tried.road)
+    flags = [f"{gate.gate} {gate.name}" for gate in graded.gates if gate.fired and not gate.denies_pass]
     return Row(
         paper=tried.paper, kind=tried.kind, name=tried.name, faithful=tried.faithful, verdict=tried.score.verdict,
-        score=tried.score.score.value, peers=shares(judged), peers_published=shares(judged, published=True),
+        score=tried.score.score.value, peers=shares(graded.judged),
+        peers_published=shares(graded.judged, published=True), flags=flags,
         detail="; ".join(tried.score.reasons),
     )  # fmt: skip
 
@@ -133,6 +137,8 @@ class Validity:
     false_fail: Rate
     confusion: dict[str, dict[str, int]]
     """By worth, how many got which verdict."""
+    flagged: dict[str, dict[str, int]]
+    """By worth, how many each gate that only flags has flagged."""
     peers: list[Peer]
 
     @property
@@ -158,6 +164,7 @@ def validity(rows: Sequence[Row]) -> Validity:
         starters=_caught(rows, "starter"),
         false_fail=_rate(sum(row.verdict == "FAIL" for row in good), len(good)),
         confusion={"faithful": _verdicts(good), "unfaithful": _verdicts(bad)},
+        flagged={"faithful": _flagged(good), "unfaithful": _flagged(bad)},
         peers=[_peer(rule, good, bad) for rule in RULES],
     )
 
@@ -170,6 +177,10 @@ def _rate(count: int, of: int) -> Rate:
 def _verdicts(rows: Sequence[Row]) -> dict[str, int]:
     counted = Counter(row.verdict for row in rows)
     return {verdict: counted[verdict] for verdict in ("PASS", "UNDECIDED", "FAIL")}
+
+
+def _flagged(rows: Sequence[Row]) -> dict[str, int]:
+    return dict(sorted(Counter(flag for row in rows for flag in row.flags).items()))
 
 
 def _caught(rows: Sequence[Row], kind: str) -> Caught:
@@ -219,6 +230,7 @@ def _table(found: Validity) -> Iterator[str]:
     yield f"faithful attempts that FAIL: {failed.value:.3f} of {failed.of}, at most {failed.high:.3f}"
     for worth, counted in found.confusion.items():
         yield f"{worth}: " + ", ".join(f"{count} {verdict}" for verdict, count in counted.items())
+        yield from (f"  {count} flagged by gate {gate}" for gate, count in found.flagged[worth].items())
     yield from (
         f"AUC of '{peer.rule}': {peer.auc:.3f}; on published instances {peer.auc_published:.3f}" for peer in found.peers
     )

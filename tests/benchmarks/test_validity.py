@@ -23,10 +23,10 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def row(kind: str, name: str, verdict: str, score: float) -> Row:
-    peers = dict.fromkeys(RULES, score)
+    flags = ["4 too good to be true"] if verdict == "FAIL" else []
     return Row(
         paper="p", kind=kind, name=name, faithful=kind in ("reference", "alternative"), verdict=verdict, score=score,
-        peers=peers, peers_published=dict.fromkeys(RULES, 1.0), detail="because",
+        peers=dict.fromkeys(RULES, score), peers_published=dict.fromkeys(RULES, 1.0), flags=flags, detail="because",
     )  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def test_what_escapes_is_named_and_what_fails_falsely_is_counted() -> None:
     assert found.false_fail.high == pytest.approx(0.445, abs=1e-3)
     assert found.confusion["faithful"] == {"PASS": 9, "UNDECIDED": 0, "FAIL": 1}
     assert found.confusion["unfaithful"] == {"PASS": 1, "UNDECIDED": 1, "FAIL": 2}
+    assert found.flagged == {"faithful": {"4 too good to be true": 1}, "unfaithful": {"4 too good to be true": 2}}
     assert found.auc.value == pytest.approx(38 / 40)
     assert {peer.rule: (peer.auc, peer.auc_published) for peer in found.peers} == dict.fromkeys(RULES, (38 / 40, 0.5))
     assert not found.met
