@@ -173,7 +173,7 @@ def validate(
     \b
     Example:
       reproof paper validate tree_search
-      reproof paper validate tree_search --mutation naive_backup
+      reproof paper validate tree_search --mutation backup_from_leaves
       reproof paper validate --all --json
     """
     from harness.cli.terminal import Teller, print_json

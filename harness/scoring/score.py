@@ -202,10 +202,25 @@ def grade(
         reported: What the submission says that it measured itself; it moves nothing but gate 5.
     """
     evidence = gather(paper, measurements, probe_evidence(paper, units, records, store))
-    judged = [leaf for item in evidence for leaf in judge(item)]
-    gates = [seed_invariance(paper, units, records, store), *flags(judged, reported), perturbation(judged)]
-    interval, covered = _interval(judged)
     isolated = all(records[unit.key].trusted_isolation for unit in units)
+    invariance = seed_invariance(paper, units, records, store)
+    return graded_on(evidence, invariance, isolated=isolated, reported=reported)
+
+
+def graded_on(
+    evidence: Iterable[Evidence], invariance: Gate, *, isolated: bool, reported: Reported = NOTHING
+) -> Graded:
+    """The same from what was measured for each leaf.
+
+    Args:
+        evidence: In the rubric's order.
+        invariance: What gate 1 saw, which looks at runs.
+        isolated: Whether every run was.
+        reported: What the submission says that it measured itself.
+    """
+    judged = [leaf for item in evidence for leaf in judge(item)]
+    gates = [invariance, *flags(judged, reported), perturbation(judged)]
+    interval, covered = _interval(judged)
     return Graded(judged=judged, gates=gates, interval=interval, coverage=covered, isolated=isolated, reported=reported)
 
 

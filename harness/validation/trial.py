@@ -17,8 +17,10 @@ from harness.config import (
     Settings,
     TrackingSettings,
 )
+from harness.errors import ReproofError
 from harness.handing import hand_in, hand_out, work
 from harness.paper.load import Paper
+from harness.paper.mutations import ALTERNATIVE, FILE, find_mutation
 from harness.pipeline import kept_score, rerun, score
 from harness.record.files import canonical, private_folder, write_text
 from harness.rerun.engine import Progress
@@ -27,13 +29,39 @@ from harness.road import Road, resume
 from harness.scoring.score import Score
 
 _SOURCES = {".py", ".c", ".yaml", ".md", ".json", ".npz", ".npy"}
+_SHOWING = {"cli", "report", "archive"}
+"""Parts of the harness that decide nothing of a proof."""
 
 
 def content_of(paper: Paper) -> str:
     """Digest of all that decides a proof: the paper's files, the harness's, and what runs compute with."""
-    folders = {"public": paper.folder, "private": paper.private, "harness": Path(harness.__file__).parent}
-    files = {f"{name}/{place}": digest for name, folder in folders.items() for place, digest in _digests(folder)}
+    return _digest({place: digest for place, digest in _files(paper)})
+
+
+def _shared(paper: Paper) -> str:
+    """The same without what one participant alone hands in: changing a mutation leaves the others known."""
+    own = {f"private/{FILE}", *(place for place, _ in _files(paper) if place.startswith(f"private/{ALTERNATIVE}/"))}
+    return _digest({place: digest for place, digest in _files(paper) if place not in own})
+
+
+def _own(paper: Paper, adapter: str, name: str) -> dict[str, str]:
+    """What that participant alone hands in."""
+    if adapter == "mutation":
+        mutation = find_mutation(paper, name)
+        return {mutation.file: f"{mutation.old}\0{mutation.new}"}
+    return dict(_digests(paper.private / ALTERNATIVE)) if adapter == "alternative" else {}
+
+
+def _digest(files: dict[str, str]) -> str:
     return hashlib.sha256(canonical({"files": files, "runtime": runtime_summary()})).hexdigest()
+
+
+def _files(paper: Paper) -> Iterator[tuple[str, str]]:
+    folders = {"public": paper.folder, "private": paper.private, "harness": Path(harness.__file__).parent}
+    for name, folder in folders.items():
+        for place, digest in _digests(folder):
+            if name != "harness" or place.partition("/")[0] not in _SHOWING:
+                yield f"{name}/{place}", digest
 
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
@@ -50,8 +78,8 @@ class Trial:
         """Begin, or go on where an interrupted one stopped."""
         self.content = content_of(paper)
         self._paper, self._results, self.tell, self._progress = paper, results, tell, progress
-        self.kept = results / "kept" / self.content[:32]
-        """The folder of what is known for this content."""
+        self.kept = results / "kept" / _shared(paper)[:32]
+        """The folder of what is known, for whatever participants hand in."""
 
     def run(
         self, adapter: str, name: str, *, slots: str = "curtailed", plan: str = "plan", **options: Any
@@ -65,7 +93,8 @@ class Trial:
             plan: All participants with one word here share seeds and held-out instances.
             options: For the adapter.
         """
-        note = self.kept / f"{plan}-{adapter}-{name}.txt"
+        own = _digest(_own(self._paper, adapter, name))[:12]
+        note = self.kept / f"{plan}-{adapter}-{name}-{slots}-{own}.txt"
         road = self._known(note) or self._walk(adapter, name, slots, plan, options)
         result = kept_score(road.records) or score(road)
         write_text(note, road.attempt.id)
@@ -78,7 +107,7 @@ class Trial:
         try:
             road = resume(note.read_text(), self._results, tell=lambda text: None, progress=self._progress)
             return road if kept_score(road.records) is not None else None
-        except Exception:  # its records are gone: it is done again
+        except (ReproofError, OSError):  # its records are gone: it is done again
             return None
 
     def _walk(self, adapter: str, name: str, slots: str, plan: str, options: dict[str, Any]) -> Road:

@@ -59,7 +59,7 @@ def validate(
     if any(check.problems for check in checks):
         return Proof(paper=paper.id, fair=False, checks=checks, reference=None, starter=None, mutations=[])
     trial = _Estimated(paper, results / "validation", tell, progress)
-    known = trial.kept / "proof.json"
+    known = trial.kept / f"proof-{trial.content[:12]}.json"
     if known.is_file() and not only:
         tell(f"known from an earlier validation of the same content: {known}")
         return read(known, Proof)

@@ -91,6 +91,11 @@ def test_a_second_validation_is_known_and_an_interrupted_one_goes_on(lean_folder
     assert validate(paper, tmp_path, tell=said.append) == proof
     assert len(said) == 1
     assert "known" in said[0]
+    mutations = lean_folder / "private/mutations.yaml"
+    mutations.write_text(mutations.read_text().replace("2 *", "3 *"))
+    changed = validate(load_paper(lean_folder), tmp_path, tell=said.append)
+    assert changed.mutations != proof.mutations
+    assert (changed.reference, changed.hard_coders) == (proof.reference, proof.hard_coders)
     work = lean_folder / "private/reference/reproduction/work.py"
     work.write_text(f"{work.read_text()}# changed\n")
     assert validate(load_paper(lean_folder), tmp_path, tell=said.append).content != proof.content
