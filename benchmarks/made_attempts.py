@@ -25,6 +25,7 @@ from harness.scoring.score import ClaimScore, Score, Spending, Worth
 BEGAN = datetime(2026, 1, 5, 9, tzinfo=UTC)
 VERSION = "0123456789abcdef"
 LEAVES = 30
+_HELD = Gate(gate=1, name="seed invariance", fired=False, denies_pass=True, detail="it holds")
 
 
 def worth(value: float, *, half: float = 0.05, coverage: float = 1.0) -> Worth:
@@ -73,6 +74,7 @@ def add(
     events: tuple[str, ...] = (),
     submissions: int = 1,
     at: datetime = BEGAN,
+    gates: Sequence[Gate] = (),
 ) -> Path:
     """An attempt as it is kept: with its score; with a submission alone, if the value is None; or with neither."""
     folder = results / "attempts" / name
@@ -96,7 +98,7 @@ def add(
                 attempt=name, paper=paper, paper_version=version, participant={"kind": kind, "name": by},
                 condition=how, submission=submissions, commit=commit, verdict=outcome, reasons=["as it is"],
                 score=worth(value, coverage=coverage), claims=_claims(value),
-                integrity=[Gate(gate=1, name="seed invariance", fired=False, denies_pass=True, detail="it holds")],
+                integrity=[_HELD, *gates],
                 usage={"attempt": Spending(cpu=60.0, wall=working, runs=0, exact=True)}, slots=5,
                 isolation="bubblewrap",
             ),

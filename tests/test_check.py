@@ -103,6 +103,18 @@ def test_a_rehearsal_is_metered_and_is_no_submission(checked: tuple[Road, Check]
     assert not (road.folder / "private").exists()
 
 
+def test_a_report_is_read_as_the_rerun_reads_it(road: Road) -> None:
+    assert check(road).reported == {}
+    (road.workspace / "reported.json").write_text('{"exact_published": 0.75, "number_reference": 1, "\\u001b[2J": 1}')
+    found = check(road, ["walk"])
+    assert found.reported == {"exact_published": 0.75}
+    assert ["drawn for the submission" in problem for problem in found.reported_problems] == [True, False]
+    lines = list(checked_lines(found))
+    place = lines.index("reported.json: 1 number to be shown beside what the rerun measures")
+    assert [line[:4] for line in lines[place + 1 : place + 3]] == ["    ", "    "]
+    assert not any("\x1b" in line for line in lines)
+
+
 def test_lines_for_people(checked: tuple[Road, Check]) -> None:
     lines = list(checked_lines(checked[1]))
     assert lines[0].startswith("✔ walk method=noisy")
@@ -110,6 +122,7 @@ def test_lines_for_people(checked: tuple[Road, Check]) -> None:
     assert "    0.78125 measured on walk[pinned, method=still]" in lines
     assert any("not checked" in line and "exact_reference" in line for line in lines)
     assert "no verdict" in lines[-1]
+    assert not any("reported.json" in line for line in lines)
 
 
 def test_what_git_ignores_is_left_out_as_it_is_from_a_submission(road: Road) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_paper import WORK, lean, write_paper
+from tiny_paper import STUB, WORK, lean, write_paper
 
 from harness.errors import SubmissionError, UsageError
 from harness.handing import ensure_submission, hand_out, work
 from harness.paper.load import load_paper
-from harness.pipeline import Rerun, rerun, score, units_of
+from harness.pipeline import Rerun, kept_score, rerun, score, units_of
 from harness.record.files import Store
 from harness.record.store import read
 from harness.rerun.engine import known_records
@@ -70,8 +71,11 @@ def test_the_reference_passes_on_every_kind_of_claim(finished: Attempted) -> Non
     }
     assert {claim.verdict for claim in result.claims} <= {Verdict.CERTIFIED, Verdict.CONSISTENT}
     assert sum(claim.weight for claim in result.claims) == pytest.approx(1.0)
-    assert [gate.gate for gate in result.integrity] == [1, 6]
+    assert [gate.gate for gate in result.integrity] == [1, 2, 3, 4, 5, 6]
     assert not any(gate.fired for gate in result.integrity)
+    assert {gate.gate for gate in result.integrity if not gate.checked} == {2, 3, 5}, (
+        "nothing is reported, or asked for"
+    )
     assert result.usage["rerun"].runs == 25
     assert result.usage["reference"].runs == 9
     assert result.usage["rerun"].cpu > 0
@@ -303,10 +307,80 @@ def test_the_answers_of_the_paper_pasted_in_are_found_on_fresh_instances(submit:
     )
     _, result = submit({"reproduction/work.py": pasted})
     assert leaf(result, "number_published").score == pytest.approx(1.0)
-    gate = result.integrity[1]
-    assert gate.fired
+    gate = result.integrity[-1]
+    assert (gate.gate, gate.fired) == (6, True)
     assert "exact_reference failed" in gate.detail
     assert result.verdict == "FAIL"
+
+
+def test_where_every_run_crashed_no_gate_is_called_clean(submit: Submit) -> None:
+    _, result = submit({"reproduction/work.py": STUB})
+    assert result.verdict == "FAIL"
+    assert {(gate.gate, gate.fired, gate.checked) for gate in result.integrity} == {
+        (number, False, False) for number in range(1, 7)
+    }
+    assert result.integrity[0].detail == "no run left outputs that could be compared"
+    assert "nothing was measured for any of 2 leaves" in result.integrity[-1].detail
+
+
+ROSY = {"number_published": 1.5625, "exact_published": 0.78125, "threshold_below": 0.25}
+
+
+def test_a_report_stands_beside_what_was_measured_and_earns_nothing(submit: Submit) -> None:
+    worse = {
+        "reproduction/work.py": WORK.replace('* parameters["step"] / (i + 1)', '* parameters["step"] * 1.2 / (i + 1)')
+    }
+    _, silent = submit(worse)
+    road, found = submit({**worse, "reported.json": json.dumps({**ROSY, "number_reference": 1.0, "nothing": 1})})
+    told = {leaf.id: (leaf.reported, leaf.flattery) for leaf in found.claims if leaf.reported is not None}
+    assert {name: reported for name, (reported, _) in told.items()} == ROSY
+    assert told["exact_published"][1] == pytest.approx(0.2 * 0.78125)
+    assert told["number_published"][1] == pytest.approx(0.2 * 1.5625, rel=0.1)
+    assert told["threshold_below"][1] == pytest.approx(1.2 * 1.5625 - 0.25, rel=0.1)
+    assert [problem.partition(" is not taken: ")[0] for problem in found.reported_problems] == [
+        "reported.json: 'number_reference'", "reported.json: 'nothing'"
+    ]  # fmt: skip
+    gate = next(gate for gate in found.integrity if gate.gate == 5)
+    assert (gate.fired, gate.checked, gate.denies_pass) == (False, True, False)
+    assert "0 cannot be told apart from what was measured, 3 flatter" in gate.detail
+    assert (found.verdict, found.score) == (silent.verdict, silent.score)
+    assert [leaf.score for leaf in found.claims] == [leaf.score for leaf in silent.claims]
+    assert all(leaf.reported is None and leaf.flattery is None for leaf in silent.claims)
+    assert score(road, again=True) == found
+
+
+@pytest.mark.parametrize("content", ["[" * 60_000, '{"\\ud800": NaN}'])
+def test_no_report_can_end_the_scoring(submit: Submit, content: str) -> None:
+    road, found = submit({"reproduction/work.py": WORK, "reported.json": content})
+    assert found.verdict == "PASS"
+    assert len(found.reported_problems) == 1
+    assert not any(gate.fired for gate in found.integrity)
+    assert kept_score(road.records) == found
+
+
+def test_a_score_survives_its_submission_s_files(submit: Submit) -> None:
+    """An attempt of before reports were kept, whose tree somebody has removed since, is scored again all the same."""
+    road, found = submit({"reproduction/work.py": WORK, "reported.json": json.dumps(ROSY), "lost.txt": "x"})
+    tree = read(road.records / "rerun.json", Rerun).tree
+    shutil.rmtree(road.store.trees / tree)
+    again = score(road, again=True)
+    assert (again.verdict, again.score) == (found.verdict, found.score)
+    assert again.reported_problems == ["reported.json is not looked at: the stored files are not those of the tree"]
+    assert all(leaf.reported is None for leaf in again.claims)
+
+
+def test_scores_of_before_there_were_reports_are_read(lean_finished: Attempted, tmp_path: Path) -> None:
+    kept = json.loads((lean_finished[0].records / "score.json").read_text())
+    del kept["reported_problems"]
+    kept["integrity"] = [
+        gate for gate in kept["integrity"] if gate.pop("checked") is not None and gate["gate"] in (1, 6)
+    ]
+    for leaf in kept["claims"]:
+        del leaf["reported"], leaf["flattery"]
+    (tmp_path / "score.json").write_text(json.dumps(kept))
+    found = kept_score(tmp_path)
+    assert found is not None
+    assert [gate.checked for gate in found.integrity] == [True, True]
 
 
 @pytest.mark.parametrize("ragged", ["[[1, 2], [3]]", "[[[1]], 2]"])

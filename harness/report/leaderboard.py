@@ -23,7 +23,7 @@ COSTS = ("working", "cpu", "env_steps", "tokens", "dollars")
 _COLUMNS = (
     "participant", "kind", "condition", "rank_first", "rank_last", "suite_score", "suite_low", "suite_high",
     "paper", "attempts", "score", "low", "high", "coverage", "pass", "fail", "undecided", "withdrawn",
-    "best_at_2", "paper_versions", "working_s", "cpu_s", "tokens", "dollars", "verified", "last", "flagged", "flags",
+    "best_at_2", "paper_versions", "flagged", "flags", "working_s", "cpu_s", "tokens", "dollars", "verified", "last",
 )  # fmt: skip
 
 
@@ -240,8 +240,7 @@ def as_csv(found: Board, *, own: bool) -> str:
     for row in (*found.rows, *(found.own if own else ())):
         ranks = row.ranks if row in found.rows else None
         for on in row.papers:
-            flags = (on.flagged, " ".join(map(str, on.flags)))
-            writer.writerow(map(_cell, (*_head(row, ranks), *_cells(on), *_tail(row), *flags)))
+            writer.writerow(map(_cell, (*_head(row, ranks), *_cells(on), *_tail(row))))
     return text.getvalue()
 
 
@@ -252,7 +251,8 @@ def _head(row: Standing, ranks: tuple[int, int] | None) -> list[object]:
 def _cells(on: Any) -> list[object]:
     verdicts = [on.verdicts.get(verdict, 0) for verdict in ("PASS", "FAIL", "UNDECIDED", "WITHDRAWN")]
     interval = [on.value, on.low, on.high, on.coverage]
-    return [on.paper, on.attempts, *interval, *verdicts, on.best_at.get(2), " ".join(on.versions)]
+    flags = [on.flagged, " ".join(map(str, on.flags))]
+    return [on.paper, on.attempts, *interval, *verdicts, on.best_at.get(2), " ".join(on.versions), *flags]
 
 
 def _tail(row: Standing) -> list[object]:

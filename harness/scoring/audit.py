@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from harness.paper.claims import CurveClaim, ExactClaim, OrderingClaim, Probe, T
 from harness.scoring.finding import Published
 from harness.scoring.integrity import Gate
 from harness.scoring.judge import Judged
-from harness.scoring.rosy import flattery_of
+from harness.scoring.rosy import too_rosy_a_report
 from harness.scoring.suspicion import (
     Spreads,
     Suspicion,
@@ -19,13 +19,10 @@ from harness.scoring.suspicion import (
     too_good_to_be_true,
     too_little_spread,
     too_little_spread_over_claims,
-    too_rosy,
 )
 
 _FEWEST = 3
 """Seed slots below which spreads and fits say nothing."""
-_NAMED = 5
-"""Leaves that a flag names; the others stand in the score too, each with its gap."""
 
 
 def flags(judged: Sequence[Judged], reported: Reported = NOTHING) -> list[Gate]:
@@ -41,7 +38,7 @@ def flags(judged: Sequence[Judged], reported: Reported = NOTHING) -> list[Gate]:
         for leaf in judged
         if leaf.id in numeric and getattr(leaf.evidence.leaf, "spread_check", False)
     }
-    return [_single(spreads), _pooled(spreads), _fit(numeric), _rosy(judged, reported)]
+    return [_single(spreads), _pooled(spreads), _fit(numeric), too_rosy_a_report(judged, reported)]
 
 
 def _numbers(leaf: Judged) -> tuple[np.ndarray, Published] | None:
@@ -84,52 +81,6 @@ def _fit(numeric: dict[str, tuple[np.ndarray, Published]]) -> Gate:
     )
     seen = f"p = {found.p}: the means lie nearer to the published ones than reruns do; look where they come from"
     return _gate(4, "too good to be true", found.fired, seen, found.claims)
-
-
-def _rosy(judged: Sequence[Judged], reported: Reported) -> Gate:
-    told = {leaf.id: flattery_of(leaf, reported.figures[leaf.id]) for leaf in judged if leaf.id in reported.figures}
-    gaps = {name: gap for name, gap in told.items() if gap is not None}
-    found = too_rosy(list(gaps.values()))
-    lost = len(told) - len(gaps)
-    where = f"; for {lost} more nothing was measured" if gaps and lost else ""
-    return Gate(
-        gate=5,
-        name="too rosy a report",
-        fired=found.fired,
-        denies_pass=False,
-        detail=(_flattering(found, gaps) if found.fired else _plain_report(told, gaps, reported)) + where,
-        checked=bool(gaps),
-    )
-
-
-def _flattering(found: Suspicion, gaps: Mapping[str, float]) -> str:
-    rosy = [name for name, gap in gaps.items() if gap > 0]
-    return (
-        f"p = {found.p}: of {_count(found.claims)} reported that differ from what was measured {len(rosy)} flatter "
-        f"({_some(rosy)}); look how they were obtained"
-    )
-
-
-def _plain_report(told: Mapping[str, float | None], gaps: Mapping[str, float], reported: Reported) -> str:
-    """What there is to say where nothing is flagged."""
-    if not told:
-        return "nothing of what is reported can be compared" if reported.problems else "no numbers are reported"
-    if not gaps:
-        return f"{_count(len(told))} reported, and nothing was measured there"
-    signs = [np.sign(gap) for gap in gaps.values()]
-    return (
-        f"of {_count(len(gaps))} reported {signs.count(0)} cannot be told apart from what was measured, "
-        f"{signs.count(1)} flatter, {signs.count(-1)} do the opposite"
-    )
-
-
-def _count(numbers: int) -> str:
-    return f"{numbers} number{'s' if numbers != 1 else ''}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _gate(number: int, name: str, fired: bool, seen: str, claims: int) -> Gate:

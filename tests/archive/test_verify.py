@@ -300,6 +300,23 @@ def test_outputs_that_were_swapped_in_the_packers_own_records_are_found_by_the_r
     assert found.runs.identical < found.runs.compared
 
 
+def test_what_was_reported_is_read_from_the_packed_commit(submit: Any, verifier: Verifier, tmp_path: Path) -> None:
+    road, score = submit({"reproduction/work.py": WORK, "reported.json": '{"exact_published": 0.75}'})
+    leaf = next(leaf for leaf in score.claims if leaf.id == "exact_published")
+    assert (leaf.reported, leaf.flattery) == (0.75, pytest.approx(-0.03125))
+    packed = pack(road, tmp_path / "reported.tar.gz")
+    found = verifier.verify(packed.archive)
+    assert (found.same, found.problems) == (True, [])
+
+    def modest(score: dict[str, Any]) -> None:
+        next(leaf for leaf in score["claims"] if leaf["id"] == "exact_published").update(reported=None, flattery=None)
+
+    members = members_of(packed.archive)
+    edit_json(members, "score.json", modest)
+    forged = verifier.verify(write_tar(tmp_path / "forged.tar.gz", in_order(corrected(members))), quick=True)
+    assert any("exact_published.reported of the packed score is None" in problem for problem in forged.problems)
+
+
 def load_work(road: Road) -> str:
     return (road.paper.private / "reference" / "reproduction" / "work.py").read_text()
 

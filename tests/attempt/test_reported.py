@@ -1,4 +1,4 @@
-"""reported.json is read strictly: what it says is a number beside the harness's own, and whatever else it is, harmless."""
+"""reported.json is read strictly: a number in it stands beside the harness's own, and whatever else it is, harmless."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import pytest
 from served_paper import write_served
 
 from harness.attempt.plumbing import File, snapshot
+from harness.attempt.reported import reportable
 from harness.attempt.task import (
     agreed_start,
     overlay_tree,
@@ -40,6 +41,14 @@ def test_start_files_are_what_is_public(paper: Paper) -> None:
     assert [path for path, file in files.items() if file.executable] == ["run.sh"]
     (paper.folder / "environments.py").write_text("")
     assert "environments.py" in start_files(paper)
+
+
+def test_the_task_says_how_to_report_where_something_can_be_reported(tiny: Paper, paper: Paper) -> None:
+    told = start_files(tiny)["TASK.md"].data.decode()
+    assert "`reported.json` in the root" in told
+    assert '{"number_published": 0.5}' in told
+    assert "It earns nothing and costs nothing" in told
+    assert ("reported.json" in start_files(paper)["TASK.md"].data.decode()) == bool(reportable(paper))
 
 
 def test_starter_holds_plain_files_of_its_own_only(paper: Paper) -> None:

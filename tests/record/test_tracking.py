@@ -120,7 +120,8 @@ def test_an_experiment_a_paper_a_parent_an_attempt_a_child_a_run(tracked: Attemp
     assert tags["reproof.participant_kind"] == "reference"
     assert tags["reproof.commit"] == result.commit
     assert tags["reproof.paper_version"] == result.paper_version[:12]
-    assert (tags["reproof.submission"], tags["reproof.core_lost"], tags["reproof.gates"]) == ("1", "none", "none")
+    assert (tags["reproof.submission"], tags["reproof.core_lost"]) == ("1", "none")
+    assert (tags["reproof.gates"], tags["reproof.flags"]) == ("none", "none")
     assert f"score **{result.score.value:.3f}**" in tags["mlflow.note.content"]
     assert "python=" in tags["reproof.runtime"]
     assert "numpy=" in tags["reproof.runtime"]

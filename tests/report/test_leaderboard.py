@@ -24,6 +24,7 @@ from harness.report.entries import read_results
 from harness.report.leaderboard import Board, as_csv, board, facts
 from harness.report.leaderboard_page import leaderboard_page
 from harness.report.leaderboard_table import board_table
+from harness.scoring.integrity import Gate
 
 PAPERS = ["a", "b", "c", "d"]
 Row = dict[str, Any]
@@ -223,6 +224,71 @@ def test_what_was_verified(tmp_path: Path, said: dict[str, Any], counted: int) -
     verify(tmp_path, "1", **said)
     (tmp_path / "attempts/2/verified.json").write_text("not JSON at all")
     assert rows(tmp_path)[0]["verified"] == counted
+
+
+def gate(number: int, *, fired: bool = True, denies: bool = False, detail: str = "look at the seeds") -> Gate:
+    return Gate(gate=number, name=f"gate no {number}", fired=fired, denies_pass=denies, detail=detail)
+
+
+@pytest.fixture
+def flagged(tmp_path: Path) -> Path:
+    """Ada's four papers, the first twice, two attempts flagged; eve's and the reference's, once each."""
+    for number, paper in enumerate(PAPERS):
+        add(tmp_path, f"{number}", paper, 0.9)
+        add(tmp_path, f"{number}-eve", paper, 0.2, by="eve", kind="agent")
+    add(tmp_path, "twice", "a", 0.9, gates=[gate(5), gate(3), gate(1, denies=True), gate(4, fired=False)])
+    add(tmp_path, "rosy", "b", 0.9, gates=[gate(5, detail=HOSTILE + "W" * 5000)])
+    add(tmp_path, "ours", "a", 1.0, by="reference", kind="reference", gates=[gate(2)])
+    return tmp_path
+
+
+def test_flags_are_told_attempt_by_attempt_with_what_to_look_at(flagged: Path) -> None:
+    found = facts(read(flagged), own=False)
+    assert [one["attempt"] for one in found["flagged"]] == ["rosy", "twice"]
+    assert found["flagged"][1]["flags"] == [
+        {"gate": 5, "name": "gate no 5", "detail": "look at the seeds"},
+        {"gate": 3, "name": "gate no 3", "detail": "look at the seeds"},
+    ]
+    ada, eve = found["rows"]
+    assert (ada["flagged"], ada["flags"], ada["attempts"]) == (2, [3, 5], 6)
+    assert (ada["papers"]["b"]["flagged"], ada["papers"]["b"]["flags"]) == (1, [5])
+    assert (eve["flagged"], eve["flags"]) == (0, [])
+    assert [one["attempt"] for one in facts(read(flagged), own=True)["flagged"]] == ["ours", "rosy", "twice"]
+
+
+def test_flags_move_neither_scores_nor_places(flagged: Path, tmp_path: Path) -> None:
+    rated = [(row.participant, row.value, row.low, row.high, row.ranks) for row in read(flagged).rows]
+    for name in ("twice", "rosy"):
+        path = flagged / f"attempts/{name}/submissions/001/score.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "integrity": []}))
+    assert [(row.participant, row.value, row.low, row.high, row.ranks) for row in read(flagged).rows] == rated
+
+
+def test_flags_are_seen_on_a_terminal_on_the_page_and_in_csv(flagged: Path) -> None:
+    found = read(flagged)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(found, width=300))
+    assert "⚑ 2 of 6 flagged for an audit: gates 3, 5" in text
+    assert "gate 3, gate no 3: look at the seeds" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    page = page_of(found)
+    assert page.count("2 of 6 flagged for an audit: gates 3, 5") == 1
+    assert "1 of 2 flagged for an audit: gate 5" in page
+    assert "gate 3, gate no 3:" in page
+    assert "<script>alert" not in page
+    assert "W" * 700 not in page
+    lines = list(csv.DictReader(StringIO(as_csv(found, own=True))))
+    told = {(line["participant"], line["paper"]): (line["flagged"], line["flags"]) for line in lines}
+    assert told["ada", "a"] == ("1", "3 5")
+    assert told["ada", "c"] == told["eve", "a"] == ("0", "")
+    assert told["reference", "a"] == ("1", "2")
+
+
+def test_where_nothing_is_flagged_nothing_is_said_of_it(tmp_path: Path) -> None:
+    add(tmp_path, "1", "a", 0.8)
+    for text in (shown(read(tmp_path)), page_of(read(tmp_path))):
+        assert "flagged for" not in text
+        assert "Flagged for" not in text
 
 
 def test_too_few_to_say_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,42 @@ def test_markup_and_escapes_are_shown_and_not_obeyed(finished: Attempted) -> Non
     assert "\x1b]8" not in text
     assert "\u202e" not in text
     assert "[bold red]hi[/]" in text.replace("\n", "")
+
+
+def test_a_gate_without_anything_to_look_at_is_neither_clean_nor_fired(finished: Attempted) -> None:
+    _, result = finished
+    gates = {gate.gate: gate for gate in result.integrity}
+    assert f"– gate 5, too rosy a report: {gates[5].detail}" in unstyled(shown(result, 200))
+    flag = gates[5].model_copy(update={"fired": True, "checked": True})
+    denied = gates[1].model_copy(update={"fired": True})
+    text = unstyled(shown(result.model_copy(update={"integrity": [flag, denied, gates[6]]}), 200))
+    assert "⚑ gate 5" in text
+    assert "✘ gate 1" in text
+    assert "✔ gate 6" in text
+
+
+@pytest.mark.parametrize(
+    ("flattery", "words"),
+    [
+        (0.25, "The participant reported 1.5, rosier by 0.25."),
+        (-0.25, "The participant reported 1.5, more modest by 0.25."),
+        (0.0, "The participant reported 1.5, not to be told apart from what was measured."),
+        (None, "The participant reported 1.5, and nothing was measured."),
+    ],
+)
+def test_a_reported_number_is_shown_with_its_gap(finished: Attempted, flattery: float | None, words: str) -> None:
+    _, result = finished
+    assert "participant reported" not in shown(result)
+    first = result.claims[0].model_copy(update={"reported": 1.5, "flattery": flattery})
+    more = {"claims": [first, *result.claims[1:]], "reported_problems": ["\x1b[2J[bold]x"]}
+    text = shown(result.model_copy(update=more), 200)
+    assert words in unstyled(text)
+    assert "! \\x1b[2J[bold]x" in unstyled(text)
+    assert "\x1b[2J" not in text
+
+
+def unstyled(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def beside(number: int, *, exhausted: bool = False, remarks: tuple[str, ...] = ()) -> ServedRun:

@@ -23,7 +23,7 @@ def leaf(values: Any, *, mean: float = 0.0, sd: float = 1.0, n: int = 10, checke
 
 
 def fired(*leaves: Any) -> set[int]:
-    return {gate.gate for gate in flags(leaves) if gate.fired}
+    return {gate.gate for gate in flags(leaves) if gate.fired}  # nothing is reported: tests/scoring/test_rosy.py
 
 
 def test_honest_samples_are_left_alone() -> None:
@@ -69,4 +69,12 @@ def test_means_that_are_too_near_are_flagged() -> None:
     ],
 )
 def test_what_says_nothing_is_left_out(one: Any) -> None:
-    assert all(not gate.fired and "no leaf" in gate.detail for gate in flags([one]))
+    gates = [gate for gate in flags([one]) if gate.gate < 5]
+    assert all(not gate.fired and not gate.checked and "no leaf" in gate.detail for gate in gates)
+
+
+def test_a_gate_that_saw_something_is_clean_in_its_own_name() -> None:
+    rng = np.random.default_rng(4)
+    gates = {gate.gate: gate for gate in flags([leaf(rng.standard_normal(5), checked=False)])}
+    assert gates[4].checked
+    assert not gates[2].checked, "no claim asks for a look at its spread"
