@@ -11,7 +11,7 @@ from typing import Any
 from harness.paper.quantities import show_seconds
 from harness.report.html import render
 from harness.report.leaderboard import Board, flagged, notes, said
-from harness.report.wording import audits, bests, costs, interval, limits, places
+from harness.report.wording import audits, bests, costs, gates, interval, limits, places
 from harness.scoring.standings import OnPaper, Standing
 from harness.scoring.versus import Versus
 
@@ -105,7 +105,7 @@ def _on_paper(on: OnPaper) -> dict[str, Any]:
         "limits": limits(on.low, on.high),
         "lines": [_counted(on), *bests(on.best_at), *judged],
         "mixed": len(on.versions) > 1,
-        "flags": audits(on.flagged, on.attempts, on.flags),
+        "flags": f"⚑ flagged: {gates(on.flags)}" if on.flags else "",
     }
 
 

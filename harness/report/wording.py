@@ -48,7 +48,16 @@ def audits(flagged: int, attempts: int, flags: Sequence[int]) -> str:
     if not flagged:
         return ""
     count = f"{flagged} of {attempts} " if attempts > 1 else ""
-    return f"⚑ {count}flagged for an audit: gate{'s' if len(flags) > 1 else ''} {', '.join(map(str, flags))}"
+    return f"⚑ {count}flagged for an audit: {gates(flags)}"
+
+
+def gates(numbers: Sequence[int]) -> str:
+    """Integrity gates by number.
+
+    >>> gates((3, 5)), gates((5,))
+    ('gates 3, 5', 'gate 5')
+    """
+    return f"gate{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def bests(best_at: Mapping[int, float]) -> list[str]:

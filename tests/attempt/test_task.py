@@ -234,7 +234,7 @@ def test_environments_are_told_where_a_paper_has_some(tiny: Paper, tmp_path: Pat
     assert 'judged = gymnasium.make("reproof/Corridor-v0", phase="evaluation")' in task
     assert max(map(len, task.splitlines())) <= 125, "a title may be longer"
     assert "\n\n\n" not in task
-    assert "{" not in task.replace('{"npy": "name.npy"}', "")
+    assert "{" not in task.replace('{"npy": "name.npy"}', "").replace('{"right_finds_it": 0.5}', "")
     assert "environments.py" in files
 
 

@@ -50,10 +50,12 @@ def empty(found: Dossier) -> Dossier:
 
 def hostile(found: Dossier) -> Dossier:
     """Long and evil texts wherever a participant writes."""
-    claims = [leaf.model_copy(update={"explanation": EVIL, "settles": EVIL}) for leaf in found.score.claims]
+    wrote = {"explanation": EVIL, "settles": EVIL, "reported": -1.23456e300, "flattery": 1.23456e300}
+    claims = [leaf.model_copy(update=wrote) for leaf in found.score.claims]
     gates = [gate.model_copy(update={"detail": EVIL, "fired": True}) for gate in found.score.integrity]
     who = {"kind": "agent", "name": EVIL}
     more = {"participant": who, "claims": claims, "integrity": gates, "reasons": [EVIL] * 5, "verdict": "UNDECIDED"}
+    more["reported_problems"] = [EVIL] * 3
     handed = msgspec.structs.replace(
         found.handed, ended=EVIL, note=EVIL, credits={EVIL: {"working": 1.0, "cpu": 1.0, "commits": 1.0}}
     )

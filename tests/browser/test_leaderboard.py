@@ -15,6 +15,7 @@ from benchmarks.made_attempts import add, verify
 from harness.report.entries import read_results
 from harness.report.leaderboard import board
 from harness.report.leaderboard_page import leaderboard_page
+from harness.scoring.integrity import Gate
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 PAPERS = ("differentiable_simulators", "open_loop", "persistent_es", "tree_search")
@@ -30,6 +31,7 @@ LEVELS = {
     ("solver-" + "x" * 80, "agent", "agent"): 0.2,
     ("</table><script>alert(2)</script>", "agent", "agent"): 0.05,
 }
+FLAG = Gate(gate=5, name="too rosy a report", fired=True, denies_pass=False, detail=HOSTILE + "W" * 400)
 SCREENSHOTS = "REPROOF_SHOTS"
 """Environment variable: the folder that pictures of the page are kept in."""
 
@@ -43,7 +45,9 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 continue
             name = f"{number}-{place}"
             value = level - 0.01 * ((number + 2 * place) % 4)
-            add(folder, name, paper, value, by=by, kind=kind, condition=condition, working=600.0 * 2**number)
+            gates = [FLAG] if (number + place) % 5 == 0 else []
+            how = {"kind": kind, "condition": condition, "working": 600.0 * 2**number, "gates": gates}
+            add(folder, name, paper, value, by=by, **how)
             if number % 2:
                 verify(folder, name)
     add(folder, "waits", "open_loop", None, by=HOSTILE)

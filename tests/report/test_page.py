@@ -129,6 +129,30 @@ def test_what_names_the_attempt_is_there_in_full(page: str, dossier: Dossier) ->
     assert [seed for seed in unused if str(seed) in page] == []
 
 
+def test_a_gate_is_shown_as_what_it_has_come_to(dossier: Dossier) -> None:
+    gates = {gate.gate: gate for gate in dossier.score.integrity}
+    flag = gates[5].model_copy(update={"fired": True, "checked": True})
+    denied = gates[1].model_copy(update={"fired": True})
+    for gate, words in (
+        (gates[5], "5, too rosy a report – nothing to look at no numbers are reported"),
+        (flag, "5, too rosy a report ⚑ flagged for an audit, takes nothing away"),
+        (denied, "1, seed invariance ✘ fired, denies PASS"),
+        (gates[6], "6, perturbation ✔ clean"),
+    ):
+        score = dossier.score.model_copy(update={"integrity": [gate]})
+        assert words in text_of(draw_page(replace(dossier, score=score)))
+
+
+def test_what_is_reported_stands_beside_what_was_measured(page: str, dossier: Dossier) -> None:
+    assert "participant reported" not in page
+    first = dossier.score.claims[0].model_copy(update={"reported": 1.5, "flattery": 0.25})
+    score = dossier.score.model_copy(update={"claims": [first], "reported_problems": [EVIL]})
+    shown = draw_page(replace(dossier, score=score))
+    assert "the participant reported 1.5, rosier by 0.25" in text_of(shown)
+    assert "some are not taken: <script>alert(1)</script>" in text_of(shown)
+    assert "<script>" not in shown
+
+
 def test_a_page_is_one_file_that_loads_and_runs_nothing(page: str) -> None:
     outline = Outline(page)
     assert outline.open == []
@@ -165,6 +189,7 @@ def hostile(found: Dossier) -> Dossier:
             "participant": {"kind": EVIL, "name": EVIL}, "reasons": [EVIL], "isolation": EVIL, "condition": EVIL,
             "claims": [leaf.model_copy(update=own) for leaf in found.score.claims],
             "integrity": [gate.model_copy(update={"detail": EVIL, "fired": True}) for gate in found.score.integrity],
+            "reported_problems": [EVIL],
         }
     )  # fmt: skip
     credits = {EVIL: {"working": 1.0, "cpu": 1.0, "commits": 1.0}}

@@ -130,7 +130,7 @@ def test_a_report_moves_no_other_gate() -> None:
     assert flags(LEAVES, report)[:3] == flags(LEAVES, NOTHING)[:3]
 
 
-def alarms(reporter: Any, *, off: float, seeds: int, times: int = 150, leaves: int = 10) -> float:
+def alarms(reporter: Any, *, off: float, seeds: int, times: int = 60, leaves: int = 10) -> float:
     """How often a reporter is flagged, whose leaves are `off` standard deviations off; the margin is three of them."""
     rng = np.random.default_rng(5)
     fired = 0
