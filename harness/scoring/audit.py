@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.paper.claims import CurveClaim, ExactClaim, OrderingClaim, Probe, ThresholdClaim
-from harness.scoring.finding import Published
+from harness.scoring.finding import DIVERGENT, Published
 from harness.scoring.integrity import Gate
 from harness.scoring.judge import Judged
 from harness.scoring.suspicion import (
@@ -47,7 +47,7 @@ def _numbers(leaf: Judged) -> tuple[np.ndarray, Published] | None:
         return None
     side = evidence.sides["of"]
     values = side.values
-    if side.deterministic or values.ndim != 1 or len(values) < _FEWEST or not np.isfinite(values).all():
+    if side.deterministic or values.ndim != 1 or len(values) < _FEWEST or not (np.abs(values) <= DIVERGENT).all():
         return None
     return values, evidence.target
 
