@@ -129,7 +129,7 @@ def test_papers_have_the_same_names(paper: Path) -> None:
     assert names(paper) - {"environments.py"} == {
         "paper.yaml", "brief.md", "metrics.py", "start_commit", "starter", "private",
     }  # fmt: skip
-    assert names(paper / "private") - {"probes.py"} == {"instances.py", "reference", "mutations.yaml"}
+    assert names(paper / "private") - {"probes.py", "alternative"} == {"instances.py", "reference", "mutations.yaml"}
     assert names(paper / "private" / "reference") == {"reproduction"}
     assert {"__init__.py", "__main__.py"} <= names(paper / "starter" / "reproduction")
 
@@ -146,8 +146,9 @@ def outside(path: Path, allowed: set[str]) -> set[str]:
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
 def test_papers_import_only_what_they_may(paper: Path) -> None:
     for path in sorted(paper.rglob("*.py")):
-        theirs = path.is_relative_to(paper / "starter") or path.is_relative_to(paper / "private" / "reference")
-        allowed = {"reproduction", "environments", "gymnasium"} if theirs else {"harness"}
+        solutions = (paper / "starter", paper / "private" / "reference", paper / "private" / "alternative")
+        theirs = any(path.is_relative_to(folder) for folder in solutions)
+        allowed = {"reproduction", "environments", "gymnasium", "scipy"} if theirs else {"harness"}
         allowed |= {"gymnasium"} if path == paper / "environments.py" else set()
         assert outside(path, {"numpy", "mujoco", *allowed}) == set(), path
     metrics = {name.partition(".")[0] for name in imported(paper / "metrics.py")}

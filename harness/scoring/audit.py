@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.attempt.reported import NOTHING, Reported
 from harness.paper.claims import CurveClaim, ExactClaim, OrderingClaim, Probe, ThresholdClaim
-from harness.scoring.finding import Published
+from harness.scoring.finding import DIVERGENT, Published
 from harness.scoring.integrity import Gate
 from harness.scoring.judge import Judged
 from harness.scoring.rosy import too_rosy_a_report
@@ -50,7 +50,7 @@ def _numbers(leaf: Judged) -> tuple[np.ndarray, Published] | None:
         return None
     side = evidence.sides["of"]
     values = side.values
-    if side.deterministic or values.ndim != 1 or len(values) < _FEWEST or not np.isfinite(values).all():
+    if side.deterministic or values.ndim != 1 or len(values) < _FEWEST or not (np.abs(values) <= DIVERGENT).all():
         return None
     return values, evidence.target
 

@@ -171,7 +171,8 @@ def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     if command.name == "attempt":
         _check_attempts(compose(context.params["overrides"]))
     if command.name in ("show", "validate", "sync"):
-        _open(context.params["name"])
+        for name in context.params.get("names") or [context.params["name"]]:
+            _open(name)
 
 
 def _open(name: str) -> Paper:
