@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.attempt.reported import Figure, Reported, reportable
 from harness.paper.claims import Closeness
 from harness.paper.load import Paper
 from harness.pipeline import Measurements, Rerun, units_of
@@ -24,7 +25,7 @@ from harness.scoring.foresee import look_ahead
 from harness.scoring.integrity import Gate, perturbation
 from harness.scoring.judge import Judged, judge
 from harness.scoring.probes import compare
-from harness.scoring.score import Graded, Score, grade, verdict_of
+from harness.scoring.score import Graded, Score, claim_scores, grade, verdict_of
 from harness.scoring.total import Interval, jackknife, total
 
 Attempted = tuple[Any, Score]
@@ -42,9 +43,13 @@ class Scorer:
         self.units = units_of(road, read(road.records / "rerun.json", Rerun))
         self.records = known_records(self.units, road.store)
 
-    def __call__(self, change: Change | None = None, *, only: Callable[[Measurement], bool] | None = None) -> Graded:
+    def __call__(
+        self, change: Change | None = None, *, only: Callable[[Measurement], bool] | None = None, reported: float = 1.0
+    ) -> Graded:
         measured = [change(item) if change and (only is None or only(item)) else item for item in self.measured]
-        return grade(self.paper, measured, self.units, self.records, self.store)
+        figures = {name: Figure(value=reported, rounding=0.0) for name in reportable(self.paper)}
+        said = Reported(figures=figures)
+        return grade(self.paper, measured, self.units, self.records, self.store, reported=said)
 
     def evidence(self, change: Change, only: Callable[[Measurement], bool]) -> dict[str, Any]:
         measured = [change(item) if only(item) else item for item in self.measured]
@@ -143,8 +148,11 @@ def test_a_reference_that_answers_zero_cannot_bear_a_relative_margin(scorer: Sco
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, 1e308, -1e308, 0.0, -1.0, 1e-320])
 def test_no_value_ends_the_scoring(scorer: Scorer, value: float) -> None:
-    graded = scorer(put(value), only=lambda item: item.author == "submission" and not isinstance(item.value, list))
-    assert verdict_of(graded)[0] == "FAIL"
+    theirs = lambda item: item.author == "submission" and not isinstance(item.value, list)  # noqa: E731
+    for reported in (0.0, 1.7e308, -1.7e308, value if math.isfinite(value) else 5e-324):
+        graded = scorer(put(value), only=theirs, reported=reported)
+        assert verdict_of(graded)[0] == "FAIL"
+        assert claim_scores(graded)
     for one in graded.judged:
         assert explain(one)
         interval_of(one)
