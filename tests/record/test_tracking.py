@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_paper import WORK
 
 from harness.errors import HarnessFault, MirrorFault, RecordError
 from harness.handing import hand_in, work
 from harness.record import away, tracking
 from harness.record.entry import KEY_TAG, KIND_TAG, NO_MIRROR, Dataset, Entry, default_database, default_uri
 from harness.record.files import Store
+from harness.record.store import write
 from harness.record.tracking import Mirror
 from harness.record.views import VIEWS
-from harness.report.mirror import track
+from harness.report.mirror import entries, track
 from harness.road import resume
 from harness.scoring.score import Score
 
@@ -131,6 +133,18 @@ def test_an_experiment_a_paper_a_parent_an_attempt_a_child_a_run(tracked: Attemp
         "tiny/walk/pinned 1",
         "tiny/update/held_out 1",
     }
+
+
+def test_what_denies_pass_and_what_asks_for_an_audit_are_told_apart(submit: Callable[..., Attempted]) -> None:
+    road, result = submit({"reproduction/work.py": WORK, "reported.json": '{"exact_published": 0.75}'})
+    parent, _ = entries(road)
+    assert dict((name, value) for name, value, _ in parent.metrics)["reported/exact_published"] == 0.75
+    gates = [gate.model_copy(update={"fired": gate.gate in (1, 4, 5)}) for gate in result.integrity]
+    write(road.records / "score.json", result.model_copy(update={"integrity": gates}))
+    parent, _ = entries(road)
+    assert parent.tags["reproof.gates"] == "seed invariance"
+    assert parent.tags["reproof.flags"] == "too good to be true,too rosy a report"
+    assert "- gate 5, `too rosy a report`: `of 1 number reported" in parent.tags["mlflow.note.content"]
 
 
 def test_a_child_shows_parameters_trust_outputs_and_log(tracked: Attempted) -> None:
