@@ -134,7 +134,7 @@ def print_proof(proof: Proof) -> None:
         click.echo("\n           ".join([head, *coder.by]))
     if proof.margins:
         _print_margins(proof)
-    if proof.reference and not proof.alternative:
+    if proof.starter and not proof.alternative:
         click.echo("\nno second opinion yet: private/alternative/ would hold a solution written from the brief alone")
     click.echo("")
     for check in proof.checks:

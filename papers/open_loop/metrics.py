@@ -166,9 +166,10 @@ def _swim(dynamics: Mapping[str, Any], start: Any, policy: Any, steps: int, push
         torques = policy(step, positions.tolist(), velocities.tolist())
         control[:] = torques
         cost += CONTROL_COST * (torques[0] ** 2 + torques[1] ** 2)
+        data.xfrc_applied[:] = 0.0
         for push in pushes:
-            on = push["from"] <= step < push["until"]
-            data.xfrc_applied[push["link"] + 1, 1] = push["force"] if on else 0.0
+            if push["from"] <= step < push["until"]:
+                data.xfrc_applied[push["link"] + 1, 1] = push["force"]
         mujoco.mj_step(model, data, FRAME_SKIP)
         returns.append(dynamics["direction"] * (float(positions[0]) - first) / PERIOD - cost)
     if not math.isfinite(returns[-1]):

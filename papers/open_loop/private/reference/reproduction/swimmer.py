@@ -61,9 +61,10 @@ def episode(
     for step in range(steps):
         torques.append(act(states[-1][:5], states[-1][5:]))
         control[:] = torques[-1]
+        data.xfrc_applied[:] = 0.0
         for push in pushes:
-            on = push["from"] <= step < push["until"]
-            data.xfrc_applied[push["link"] + 1, 1] = push["force"] if on else 0.0
+            if push["from"] <= step < push["until"]:
+                data.xfrc_applied[push["link"] + 1, 1] = push["force"]
         mujoco.mj_step(model, data, FRAME_SKIP)
         states.append([*positions.tolist(), *velocities.tolist()])
     return np.array(torques), np.array(states)
