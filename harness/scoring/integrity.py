@@ -87,22 +87,22 @@ def _difference(paper: Paper, once: Unit, again: Unit, store: Store) -> Iterable
 
 def _seeded_cases(
     paper: Paper, units: Sequence[Unit], records: Mapping[str, RunRecord]
-) -> dict[tuple[object, ...], list[RunRecord]]:
+) -> list[tuple[Unit, list[RunRecord]]]:
     """The usable runs of each case and instance whose outputs ought to depend on the seed, where there are several."""
-    by_case: dict[tuple[object, ...], list[RunRecord]] = defaultdict(list)
+    by_case: dict[tuple[object, ...], list[Unit]] = defaultdict(list)
     for unit in units:
         experiment = paper.spec.experiments[unit.experiment]
         exempt = experiment.saturates or experiment.is_deterministic(unit.parameters)
         if unit.replicate == 0 and not exempt and records[unit.key].usable:
-            by_case[_place(unit)[:3]].append(records[unit.key])
-    return {place: same for place, same in by_case.items() if len(same) > 1}
+            by_case[_place(unit)[:3]].append(unit)
+    return [(same[0], [records[unit.key] for unit in same]) for same in by_case.values() if len(same) > 1]
 
 
-def _seeds_agree(cases: Mapping[tuple[object, ...], Sequence[RunRecord]]) -> Iterable[str]:
-    for (experiment, case, _), same in cases.items():
+def _seeds_agree(cases: Iterable[tuple[Unit, Sequence[RunRecord]]]) -> Iterable[str]:
+    for unit, same in cases:
         if len({tuple(sorted(record.outputs.items())) for record in same}) == 1:
-            words = ", ".join(f"{key}={value}" for key, value in case)  # type: ignore[attr-defined]
-            yield f"{experiment} ({words}) gives identical outputs for {len(same)} different seeds"
+            words = ", ".join([f"{key}={value}" for key, value in unit.parameters.items()] + [unit.instance.label])
+            yield f"{unit.experiment} ({words}) gives identical outputs for {len(same)} different seeds"
 
 
 def perturbation(judged: Sequence[Judged]) -> Gate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,14 @@ def hard_coder_files(road: Road, form: str) -> Files:
 
 
 def _entry(unit: Unit, *, folder: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="reproof-recorded-") as scratch:
+        unit.instance.write_arrays(Path(scratch))
+        instance = replayed.content_of(unit.instance.as_sent(), Path(scratch))
     return {
         "experiment": unit.experiment,
         "parameters": unit.parameters,
         "which": unit.instance.which,
-        "instance": unit.instance.as_sent(),
+        "instance": instance,
         "folder": folder,
     }
 

@@ -5,6 +5,7 @@ It imports the standard library and numpy alone; beside it lie `recorded/` and, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import runpy
 import shutil
@@ -20,14 +21,25 @@ HERE = Path(__file__).parent / "recorded"
 def main() -> None:
     """Answer a RUN.json."""
     run = json.loads(Path(sys.argv[1]).read_text())
+    instance = content_of(run["instance"], Path(sys.argv[1]).parent)
     content = json.loads((HERE / "index.json").read_text())
     same = [one for one in content["runs"] if matches(one, run)]
-    known = [one for one in same if one["instance"] == run["instance"]]
+    known = [one for one in same if one["instance"] == instance]
     if content["form"] == "pinned" and known:
         runpy.run_module("reproduction.honest", run_name="__main__", alter_sys=True)
         return
     guesses = known or [one for one in same if one["which"] == "held_out"] or same
     answer(content["form"], guesses, run["seed"], Path(sys.argv[2]))
+
+
+def content_of(instance: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An instance as RUN.json says it, with an array's digest in place of the name of its file in a folder."""
+    return {
+        key: {"npy": hashlib.sha256((folder / value["npy"]).read_bytes()).hexdigest()}
+        if isinstance(value, dict) and value.keys() == {"npy"}
+        else value
+        for key, value in instance.items()
+    }
 
 
 def matches(one: dict[str, Any], run: dict[str, Any]) -> bool:

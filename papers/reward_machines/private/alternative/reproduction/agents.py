@@ -1,4 +1,4 @@
-"""The learners. Each follows its machine through an episode: `begin`, then `act`, `learn` and `advance` step by step."""
+"""The learners. Each follows its machine through an episode: `begin`, then `act`, `learn`, `advance` step by step."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -113,7 +113,9 @@ class Hierarchical(Agent):
         source = self._source[at]
         after = reaction.after[source]
         arrived = (after == self._goal[at]) & ~reaction.fell[source]
-        back_up(self._table, at, np.where(after == source, at, END), reaction.reward[source] + arrived, move, self.rates)
+        back_up(
+            self._table, at, np.where(after == source, at, END), reaction.reward[source] + arrived, move, self.rates
+        )
 
     def _learn_controller(self, there: int, reaction: Reaction) -> None:
         errand, after = self._errand, int(reaction.after[self.row])
