@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.attempt.reported import NOTHING, Reported
-from harness.paper.claims import CurveClaim, ExactClaim, OrderingClaim, Probe, ThresholdClaim
+from harness.paper.claims import CurveClaim, ExactClaim, OrderingClaim, Probe, ThresholdClaim, selections
 from harness.scoring.finding import DIVERGENT, Published
 from harness.scoring.integrity import Gate
 from harness.scoring.judge import Judged
@@ -38,7 +38,8 @@ def flags(judged: Sequence[Judged], reported: Reported = NOTHING) -> list[Gate]:
         for leaf in judged
         if leaf.id in numeric and getattr(leaf.evidence.leaf, "spread_check", False)
     }
-    return [_single(spreads), _pooled(spreads), _fit(numeric), too_rosy_a_report(judged, reported)]
+    apart = {_runs(leaf): numeric[leaf.id] for leaf in reversed(judged) if leaf.id in numeric}
+    return [_single(spreads), _pooled(spreads), _fit(list(apart.values())), too_rosy_a_report(judged, reported)]
 
 
 def _numbers(leaf: Judged) -> tuple[np.ndarray, Published] | None:
@@ -72,11 +73,17 @@ def _pooled(spreads: dict[str, Spreads]) -> Gate:
     return _gate(3, "too little spread over claims", found.fired, seen, found.claims)
 
 
-def _fit(numeric: dict[str, tuple[np.ndarray, Published]]) -> Gate:
+def _runs(leaf: Judged) -> frozenset[tuple[str, str]]:
+    """Where its samples come from: leaves on one experiment and set of instances share seeds, and so their luck."""
+    return frozenset((one.experiment, one.instance) for one in selections(leaf.evidence.leaf))
+
+
+def _fit(apart: Sequence[tuple[np.ndarray, Published]]) -> Gate:
+    """Fisher's statistic takes its p-values for independent, so of leaves that share runs only the first is asked."""
     found: Suspicion = too_good_to_be_true(
         [
             prediction_p(float(values.mean()), len(values), mean=target.mean, sd=target.sd, n=target.n)
-            for values, target in numeric.values()
+            for values, target in apart
         ]
     )
     seen = f"p = {found.p}: the means lie nearer to the published ones than reruns do; look where they come from"
