@@ -160,7 +160,7 @@ def _print_margins(proof: Proof) -> None:
     for one in proof.margins:
         way = f"{one.distance / 2:.4g} ({one.nearest_mutation})" if one.distance is not None else "no mutation"
         head = f"{_sign(one.problem is None)} {one.claim}"
-        click.echo(f"{head}: {3 * one.spread:.4g} <= {one.margin:.4g} <= {way}")
+        click.echo(f"{head}: {3 * one.least_spread:.4g} <= {one.margin:.4g} <= {way}")
 
 
 def _not_walked(proof: Proof) -> str:

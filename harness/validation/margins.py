@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from scipy.special import chdtri
+
+from harness.paper.claims import needs_reference
 from harness.paper.mutations import Mutation
+from harness.scoring.finding import Published
 from harness.scoring.score import Graded
 from harness.validation.proof import Caught, Margin
 
@@ -36,6 +40,13 @@ def _margins(graded: Graded, mutations: Sequence[Mutation], caught: Sequence[Cau
             claim=leaf.id,
             margin=finding.margin,
             spread=target.sd,
+            least_spread=_least(target) if needs_reference(leaf.evidence.leaf) else target.sd,
             nearest_mutation=nearest,
             distance=None if nearest is None else abs(values[nearest] - target.mean),
         )
+
+
+def _least(target: Published) -> float:
+    """Lower 95 % limit of a standard deviation shown by a few runs; five may well show half as much again."""
+    freedom = target.n - 1
+    return target.sd * float((freedom / chdtri(freedom, 0.05)) ** 0.5) if freedom > 0 else target.sd
