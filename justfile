@@ -17,15 +17,15 @@ test *words:
 
 # the tests that take longer, and those that need a browser or a database server
 slow *words:
-    pytest -n 0 -m "slow or browser" {{words}}
+    pytest -m "slow or browser" {{words}}
 
 # the pages in Chromium (Debian's); REPROOF_SHOTS=FOLDER keeps the screenshots
 browser *words:
-    pytest -n 0 -m browser {{words}}
+    pytest -m browser {{words}}
 
 # the longest papers' whole validation; CI has no time for it
 validation *words:
-    pytest -n 0 -m validation {{words}}
+    pytest -m validation {{words}}
 
 # figures against peers; each script prints JSON
 bench:

@@ -104,6 +104,7 @@ def test_a_mounted_folder_is_read_only(assign: Assign, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", ["sleep 50", "while :; do :; done", "setsid sleep 50 & wait"])
+@pytest.mark.slow
 def test_the_deadline_ends_a_command(assign: Assign, script: str) -> None:
     began = time.monotonic()
     outcome = did(assign(run=["sh", "-c", f"echo begun > mark; {script}"], wall=1.5))

@@ -75,6 +75,7 @@ def test_help_imports_nothing_heavy(cli: Cli) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
+@pytest.mark.slow
 def test_wrong_words_end_with_a_sentence(cli: Cli, words: tuple[str, ...], code: int, says: str) -> None:
     done = cli(*words)
     assert done.returncode == code, done.stderr
@@ -144,6 +145,7 @@ def test_a_paper_is_begun(cli: Cli, tmp_path: Path) -> None:
     assert "known already" in cli("paper", "new", "tiny").stderr
 
 
+@pytest.mark.slow
 def test_json_of_an_attempt(cli: Cli, home: Path, tmp_path: Path) -> None:
     done = cli("attempt", "paper=lean", "participant=reference", "tracking=none", "--json", f"results={tmp_path / 'r'}")
     assert done.returncode == 0, done.stderr

@@ -323,5 +323,6 @@ def terminal(request: pytest.FixtureRequest, place: Path, shell_environment: dic
         shell.close()
 
 
+@pytest.mark.slow
 def test_tab_completes_the_line(terminal: Terminal) -> None:
     assert {line: terminal.completed(line) for line, _ in TYPED} == dict(TYPED)

@@ -142,6 +142,7 @@ class Terminal:
 # --- the whole road, on a terminal --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_whole_road_on_a_terminal(place: Path) -> None:
     asked = Terminal(place, "start", "lean", "--as", "ada")
     asked.sees("with an assistant?").types("yes").sees("Licence").types("MIT").sees("published").types("y")

@@ -108,6 +108,7 @@ def test_an_empty_message_does_not_deafen_the_server(run: Run) -> None:
     still_serves(run)
 
 
+@pytest.mark.slow
 def test_floods_of_messages_and_of_wake_ups(run: Run) -> None:
     env = run.env("reproof/Cart-v0")
     env.reset()
@@ -292,6 +293,7 @@ def test_memory_can_be_neither_cut_nor_grown_nor_written_where_it_is_ours(shared
     still_serves(shared)
 
 
+@pytest.mark.slow
 def test_thousands_of_environments_opened(run: Run) -> None:
     kept = [run.env("reproof/Cart-v0") for _ in range(MOST_CHANNELS)]
     for _ in range(1000):

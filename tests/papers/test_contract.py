@@ -55,6 +55,7 @@ def test_metrics_define_what_paper_yaml_names(paper: Paper) -> None:
     assert [line for line in imports if line.split()[1].split(".")[0] not in allowed] == []
 
 
+@pytest.mark.slow
 def test_the_starter_raises_not_implemented(paper: Paper, tmp_path: Path) -> None:
     for name, file in start_files(paper).items():
         path = tmp_path / "work" / name

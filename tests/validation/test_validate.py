@@ -32,6 +32,7 @@ def proof_of(folder: Path, results: Path) -> Proof:
     return validate(load_paper(folder), results, tell=silent)
 
 
+@pytest.mark.slow
 def test_the_lean_paper_is_fair(lean_folder: Path, tmp_path: Path, cli: Cli) -> None:
     synchronise(load_paper(lean_folder), write=True)
     done = cli("paper", "validate", lean_folder, "--json", "--results", tmp_path / "r")
@@ -53,6 +54,7 @@ def test_the_lean_paper_is_fair(lean_folder: Path, tmp_path: Path, cli: Cli) -> 
     assert "doubled_step" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_mutation_that_crashes_or_changes_nothing_is_not_caught(tmp_path: Path) -> None:
     more = """\
 - name: crashing
