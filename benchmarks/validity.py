@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-_HERE = Path(__file__).resolve().parent
-# without this folder, where statistics.py would shadow the standard library's
-sys.path[:] = [str(_HERE.parent), *(place for place in sys.path if place != str(_HERE))]
+if __name__ == "__main__":
+    sys.path.pop(0)  # this folder, where statistics.py would shadow the standard library's
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scipy import stats
 from scipy.optimize import brentq
