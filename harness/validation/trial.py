@@ -29,8 +29,8 @@ from harness.road import Road, resume
 from harness.scoring.score import Score
 
 _SOURCES = {".py", ".c", ".yaml", ".md", ".json", ".npz", ".npy"}
-_SHOWING = {"cli", "report", "archive"}
-"""Parts of the harness that decide nothing of a proof."""
+_ELSEWHERE = {"public": {"private"}, "private": set[str](), "harness": {"cli", "report", "archive"}}
+"""Folders that are looked at by another name, or decide nothing of a proof."""
 
 
 def content_of(paper: Paper) -> str:
@@ -60,14 +60,18 @@ def _files(paper: Paper) -> Iterator[tuple[str, str]]:
     folders = {"public": paper.folder, "private": paper.private, "harness": Path(harness.__file__).parent}
     for name, folder in folders.items():
         for place, digest in _digests(folder):
-            if name != "harness" or place.partition("/")[0] not in _SHOWING:
+            if place.partition("/")[0] not in _ELSEWHERE[name]:
                 yield f"{name}/{place}", digest
 
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder)
-        if path.suffix in _SOURCES and path.is_file() and not any(part.startswith((".", "__")) for part in place.parts):
+        if (
+            path.suffix in _SOURCES
+            and path.is_file()
+            and not any(part == "__pycache__" or part[0] == "." for part in place.parts)
+        ):
             yield str(place), hashlib.sha256(path.read_bytes()).hexdigest()
 
 

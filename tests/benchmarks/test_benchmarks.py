@@ -38,10 +38,10 @@ def named(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.slow
 def test_startup_compares_with_a_bare_interpreter_and_has_two_goals() -> None:
-    rows = named(run("startup.py", "--repetitions", "1", "--no-peers"))
+    rows = named(run("startup.py", "--repetitions", "3", "--no-peers"))
     beside = rows["reproof --help / python -c pass"]
-    assert beside["measured"] > beside["peer_measured"] > 0
-    assert beside["ratio"] == pytest.approx(beside["measured"] / beside["peer_measured"])
+    assert beside["least"] > beside["peer_least"] > 0
+    assert beside["measured"] >= beside["least"]
     assert [row["goal"] for row in rows.values() if row["goal"]] == ["measured <= 150", "ratio <= 5"]
 
 
