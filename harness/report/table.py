@@ -147,12 +147,14 @@ def _over_time(points: Sequence[Point]) -> Iterator[RenderableType]:
     if not points:
         return
     yield Text("\nscore over the working budget", style="bold")
-    for point in points:
-        yield Padding(Text(_said(point), style="dim"), (0, 0, 0, 2))
+    for _, same in groupby(points, key=lambda point: point.commit):
+        first, *rest = same
+        until = f" to {rest[-1].share:4.0%}" if rest else ""
+        yield Padding(Text(f"{first.share:4.0%}{until:8}  {_said(first)}", style="dim"), (0, 0, 0, 2))
 
 
 def _said(point: Point) -> str:
-    head = f"{point.share:4.0%}  commit {point.commit[:12]}  "
+    head = f"commit {point.commit[:12]}  "
     if point.score is None:
         return head + plain(point.problem or "not scored")
     bar = "█" * round(12 * point.score.value)

@@ -283,18 +283,19 @@ def verdict_of(graded: Graded) -> tuple[Outcome, list[str]]:
         return "FAIL", reasons
     interval = graded.interval
     if interval.upper < PASS_MARK:
-        return "FAIL", [f"the score's upper bound {interval.upper:.3f} lies below {PASS_MARK:.2f}"]
+        return "FAIL", [f"the score's one-sided upper bound {interval.upper:.3f} lies below {PASS_MARK:.2f}"]
     if graded.coverage < 1.0:
         reasons.append(f"only {graded.coverage:.0%} of the weight could be judged, by a fault of ours: rerun it")
     if not graded.isolated:
         reasons.append("not every run was isolated, and what was not isolated can never PASS")
     if interval.lower < PASS_MARK:
         reasons.append(
-            f"the score's lower bound {interval.lower:.3f} lies below {PASS_MARK:.2f}, its upper bound does not"
+            f"the score's one-sided lower bound {interval.lower:.3f} lies below {PASS_MARK:.2f}, its upper one does not"
         )
     if reasons:
         return "UNDECIDED", reasons
-    return "PASS", [f"the score's lower bound {interval.lower:.3f} reaches {PASS_MARK:.2f}, and no core leaf is lost"]
+    bound = f"the score's one-sided lower bound {interval.lower:.3f} reaches {PASS_MARK:.2f}"
+    return "PASS", [f"{bound}, and no core leaf is lost"]
 
 
 def claim_scores(graded: Graded) -> list[ClaimScore]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from harness.overtime import Point
 from harness.report.kept import kept_score, list_attempts, where_to_look
 from harness.report.table import score_table
 from harness.rerun.steps import ServedRun, StepsUsed
@@ -135,3 +136,14 @@ def test_an_attempt_that_cannot_be_read_hides_no_other(finished: Attempted, tmp_
     (tmp_path / "attempts/a-damaged/attempt.json").write_text("{}")
     shutil.copy(road.folder / "attempt.json", tmp_path / "attempts" / road.attempt.id)
     assert [row["kind"] for row in list_attempts(tmp_path)] == ["reference", "unreadable"]
+
+
+def test_a_commit_that_stood_for_several_quarters_takes_one_line(finished: Attempted) -> None:
+    stood = [
+        Point(share=share, commit=letter * 40, verdict=None, score=None, slots=0, problem="gone")
+        for share, letter in ((0.25, "a"), (0.5, "b"), (0.75, "b"), (1.0, "b"))
+    ]
+    file = io.StringIO()
+    Console(width=100, file=file).print(score_table(finished[1], stood))
+    lines = [line for line in file.getvalue().splitlines() if "gone" in line]
+    assert [line.split("commit")[0].strip() for line in lines] == ["25%", "50% to 100%"]
