@@ -172,11 +172,15 @@ def score(road: Road, *, again: bool = False) -> Score:
 
 
 def graded_again(road: Road) -> Graded:
-    """Every leaf judged anew from the kept outputs."""
+    """Every leaf judged anew from what was measured; measured anew where that was by another version of the paper."""
     done = read(road.records / "rerun.json", Rerun)
     units = units_of(road, done)
     records = known_records(units, road.store, done.faults)
-    return grade(road.paper, measure(road.paper, units, records, road.store), units, records, road.store)
+    kept = read(road.records / "measurements.json", Measurements)
+    measured = kept.measurements if kept.paper_version == road.paper.version else None
+    if measured is None:
+        measured = measure(road.paper, units, records, road.store)
+    return grade(road.paper, measured, units, records, road.store)
 
 
 def scored(road: Road, done: Rerun) -> tuple[Score, list[Measurement]]:
