@@ -172,15 +172,14 @@ def score(road: Road, *, again: bool = False) -> Score:
 
 
 def graded_again(road: Road) -> Graded:
-    """Every leaf judged anew from what was measured; measured anew where that was by another version of the paper."""
+    """Every leaf of a scored attempt judged anew; measured anew only if that was by another version of the paper."""
     done = read(road.records / "rerun.json", Rerun)
     units = units_of(road, done)
     records = known_records(units, road.store, done.faults)
     kept = read(road.records / "measurements.json", Measurements)
-    measured = kept.measurements if kept.paper_version == road.paper.version else None
-    if measured is None:
-        measured = measure(road.paper, units, records, road.store)
-    return grade(road.paper, measured, units, records, road.store)
+    same = kept.paper_version == road.paper.version
+    measurements = kept.measurements if same else measure(road.paper, units, records, road.store)
+    return grade(road.paper, measurements, units, records, road.store)
 
 
 def scored(road: Road, done: Rerun) -> tuple[Score, list[Measurement]]:
