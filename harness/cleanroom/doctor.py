@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 import tempfile
@@ -212,13 +211,13 @@ def _limits(sandbox: Sandbox) -> Iterator[Property]:
 def _tree(sandbox: Sandbox) -> Property:
     token = f"reproof-{uuid.uuid4().hex}"
     sandbox.run(Job(command=("sh", "-c", f"setsid sh -c 'sleep 60; : {token}' & sleep 0.05"), limits=_LIMITS))
-    left = [entry.name for entry in os.scandir("/proc") if entry.name.isdigit() and _carries(entry.path, token)]
+    left = [path.name for path in Path("/proc").iterdir() if path.name.isdigit() and _carries(path, token)]
     return _property("tree dies", ok=not left, detail=f"a daemon left behind: {left or 'gone'}")
 
 
-def _carries(process: str, token: str) -> bool:
+def _carries(process: Path, token: str) -> bool:
     try:
-        return token.encode() in Path(process, "cmdline").read_bytes()
+        return token.encode() in (process / "cmdline").read_bytes()
     except OSError:
         return False
 

@@ -176,11 +176,11 @@ def _children_of(pid: int) -> list[int]:
 
 def _marked(mark: bytes) -> list[int]:
     found: list[int] = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
             with contextlib.suppress(OSError):
-                if mark in Path(entry.path, "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
     return found
 
 

@@ -69,7 +69,9 @@ def _single(spreads: dict[str, Spreads]) -> Gate:
 
 def _pooled(spreads: dict[str, Spreads]) -> Gate:
     found = too_little_spread_over_claims(list(spreads.values()))
-    seen = f"z = {found.value}: over all claims the seeds differ too little; look whether outputs were prepared"
+    seen = (
+        f"z {found.value or 0.0:.1f}: over all claims the seeds differ too little; look whether outputs were prepared"
+    )
     return _gate(3, "too little spread over claims", found.fired, seen, found.claims)
 
 

