@@ -11,21 +11,21 @@ check:
     deptry .
     for folder in papers/*/; do reproof paper sync --check "$(basename "$folder")" || exit 1; done
 
-# the tests that take seconds
+# the tests that take seconds, two files at a time
 test *words:
     pytest {{words}}
 
 # the tests that take longer, and those that need a browser or a database server
 slow *words:
-    pytest -m "slow or browser" {{words}}
+    pytest -n 0 -m "slow or browser" {{words}}
 
 # the pages in Chromium (Debian's); REPROOF_SHOTS=FOLDER keeps the screenshots
 browser *words:
-    pytest -m browser {{words}}
+    pytest -n 0 -m browser {{words}}
 
 # the longest papers' whole validation; CI has no time for it
 validation *words:
-    pytest -m validation {{words}}
+    pytest -n 0 -m validation {{words}}
 
 # figures against peers; each script prints JSON
 bench:
@@ -38,4 +38,4 @@ validity:
 
 # the documentation: its examples run, its links resolve
 docs:
-    pytest tests/docs
+    pytest -n 0 tests/docs
