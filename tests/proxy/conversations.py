@@ -80,11 +80,15 @@ ANSWERS: dict[Format, dict[str, Any]] = {
         "id": "c1", "object": "chat.completion", "model": "gpt-5",
         "choices": [{
             "index": 0, "finish_reason": "tool_calls",
-            "message": {"role": "assistant", "content": "A sum.", "reasoning_content": "Hm. A sum?", "tool_calls": [_CALL]},
+            "message": {
+                "role": "assistant", "content": "A sum.", "reasoning_content": "Hm. A sum?", "tool_calls": [_CALL],
+            },
         }],
         "usage": _USAGE["chat"],
     },
-    "responses": {"id": "r1", "object": "response", "status": "completed", "output": _ITEMS, "usage": _USAGE["responses"]},
+    "responses": {
+        "id": "r1", "object": "response", "status": "completed", "output": _ITEMS, "usage": _USAGE["responses"],
+    },
     "messages": {
         "id": "m1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": _BLOCKS,
         "stop_reason": "tool_use", "stop_sequence": None, "usage": _USAGE["messages"],
