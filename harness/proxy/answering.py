@@ -62,6 +62,8 @@ class Server:
         """Answer a request."""
         if (request.method, request.path) in (("GET", "/v1/models"), ("GET", "/v1beta/models")):
             return _models(self._access)
+        if (request.method, request.path) == ("HEAD", "/"):  # some clients look first whether anybody is there
+            return web.Response()
         task = asyncio.current_task()
         assert task is not None
         async with self._gate:
