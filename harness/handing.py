@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -34,9 +35,13 @@ from harness.attempt.workspace import create_workspace
 from harness.config import BudgetSettings, ParticipantSettings, Settings
 from harness.errors import RecordError, ReproofError, SubmissionError, UsageError, masked, unknown
 from harness.paper.load import Paper, open_paper
+from harness.readiness import access_of, endpoint_of, ensure_ready
 from harness.record.files import Store, land, private_folder, write_slip
 from harness.rerun.engine import Progress, silent
 from harness.road import HISTORY, Road, Tell
+
+if TYPE_CHECKING:
+    from harness.proxy.host import Access
 
 
 def _now() -> datetime:
@@ -47,10 +52,12 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     """Brief to workspace: begin an attempt at the paper's start commit.
 
     Raises:
-        UsageError: An unknown paper or budget, a workspace that is not a new folder, or a password that would be kept.
+        UsageError: An unknown paper or budget, a workspace that is not a new folder, a password that would be kept, or
+            something that is missing for the participant (see `ensure_ready`).
         PaperError: A paper that does not hold together.
     """
     _ensure_no_password(settings.tracking.uri)
+    ensure_ready(settings)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
     store, now = Store(settings.results.resolve()), _now()
@@ -154,14 +161,31 @@ def granted(paper: Paper, asked: BudgetSettings) -> Budget:
     return Budget(**{**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
 
 
-def work(road: Road, options: Mapping[str, object]) -> Outcome:
-    """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent."""
+def work(
+    road: Road, options: Mapping[str, object], *, access: Access | None = None, agents: Path | None = None
+) -> Outcome:
+    """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent.
+
+    Args:
+        road: The attempt.
+        options: What the configuration says to the adapter.
+        access: Which model they are given, and how; None: none.
+        agents: A folder of adapters that is looked into first.
+    """
     who = road.attempt.participant
-    agent = open_agent(who.adapter)
+    agent = open_agent(who.adapter, agents)
     road.desk.note("resumed")
     try:
         outcome = agent.work(
-            Assignment(paper=road.paper, bench=road.bench, name=who.name, options=options, tell=road.tell)
+            Assignment(
+                paper=road.paper,
+                bench=road.bench,
+                name=who.name,
+                options=options,
+                tell=road.tell,
+                endpoint=endpoint_of(who) if access else None,
+                access=access,
+            )
         )
     except BaseException:
         road.desk.note("paused", reason="interrupted")
@@ -170,6 +194,11 @@ def work(road: Road, options: Mapping[str, object]) -> Outcome:
     road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
     return outcome
+
+
+def work_on(road: Road, settings: Settings) -> Outcome:
+    """Let the participant work as the settings say."""
+    return work(road, settings.participant.options, access=access_of(settings), agents=settings.agents_path)
 
 
 def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> HandedIn:
@@ -273,6 +302,7 @@ def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account
         history=list(taken.history),
         at=_now(),
         ended=outcome.ended,
+        fault=outcome.fault,
         note=outcome.note,
         used={item: found.used(item) for item in ITEMS},
         declared={item: found.declared(item) for item in DECLARABLE},

@@ -17,12 +17,15 @@ from harness.attempt.ledger import Event
 
 State = Literal["ready", "running", "paused", "interrupted", "submitted", "over", "withdrawn"]
 """`interrupted`: the machine went down while the clock ran; `over`: working or wall time is used up."""
-ITEMS = ("working", "wall", "cpu", "disk", "env_steps")
-"""What a budget is made of: seconds, seconds, seconds, bytes, steps."""
+ITEMS = ("working", "wall", "cpu", "disk", "env_steps", "tokens", "dollars")
+"""What a budget is made of: seconds, seconds, seconds, bytes, steps, tokens, dollars."""
 DECLARABLE = ("working", "cpu", "env_steps")
 """What a participant may declare of work done elsewhere."""
+METERED = (*DECLARABLE, "tokens", "dollars")
+"""What commands and models use, and the ledger counts."""
 STREAMS = ("training", "evaluation")
 """Of an environment that the harness serves."""
+WAITED = "the model's provider was busy"
 INTERRUPTED = "the machine went down"
 LAST_SIGN = "last_sign"
 """In an event's data: the last moment before it at which the clock is known to have run."""
@@ -186,7 +189,7 @@ def account(
         budget: What was granted.
         now: The moment to reckon for.
         pulse: The last moment at which the clock is known to have run, beside the events.
-        running: Commands whose end is not in the ledger yet, as an `executed` event would tell them.
+        running: Commands and requests that are not in the ledger yet, as its events would tell them.
         disk: Bytes that the workspace holds.
     """
     events = list(events)
@@ -195,6 +198,8 @@ def account(
         reckoning.take(event)
     for data in running:
         reckoning.extra(data, now, declared=False)
+        if data.get("waited"):
+            reckoning.wait({"seconds": data["waited"]}, now)
     return reckoning.close(budget, now, disk)
 
 
@@ -268,8 +273,10 @@ class _Reckoning:
             case "handed over":
                 self._stop(at, "paused", f"handed over to {event.data.get('to')}")
                 self._hold(str(event.data.get("to")))
-            case "executed" | "noted":
+            case "executed" | "noted" | "asked":
                 self.extra(event.data, at, declared=event.kind == "noted")
+            case "waited":
+                self.wait(event.data, at)
             case "committed":
                 commit = str(event.data.get("commit"))
                 self.marks.append(Mark(commit=commit, who=self.holder, working=self._working(at)))
@@ -300,7 +307,7 @@ class _Reckoning:
         if job is not None and job in self.jobs:
             return
         self.jobs.add(str(job))
-        used = {item: float(data[item]) for item in DECLARABLE if data.get(item, 0) > 0}
+        used = {item: float(data[item]) for item in METERED if (data.get(item) or 0) > 0}
         exact = bool(data.get("exact", True))
         what = str(data.get("command") or data.get("note") or "")
         streams = {
@@ -308,6 +315,13 @@ class _Reckoning:
         }
         extra = Extra(who=self.holder, at=at, what=what, used=used, declared=declared, exact=exact, streams=streams)
         self.extras.append(extra)
+
+    def wait(self, data: Mapping[str, Any], at: Moment) -> None:
+        """Leave out of the working time what passed while a model's provider was too busy to answer."""
+        seconds = min(max(0.0, float(data.get("seconds", 0.0))), self._working(at))
+        self.extras.append(
+            Extra(who=self.holder, at=at, what=WAITED, used={"working": -seconds}, declared=False, exact=True)
+        )
 
     def _stop(self, at: Moment, state: State, why: str) -> None:
         if self.state != "withdrawn":

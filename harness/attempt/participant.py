@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import harness
+from harness.attempt.attempt import Fault
+from harness.attempt.quarters import Endpoint as Endpoint
+from harness.attempt.quarters import Launch as Launch
+from harness.attempt.quarters import told
 from harness.attempt.work import Bench
 from harness.errors import PaperError, unknown
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
+
+if TYPE_CHECKING:
+    from harness.proxy.host import Access
 
 AGENTS_PATH = "REPROOF_AGENTS_PATH"
 """Environment variable: further folders of adapters, separated as PATH is."""
@@ -33,6 +40,26 @@ class Assignment:
     """What the configuration says to this adapter."""
     tell: Callable[[str], None]
     """Show a line of progress."""
+    endpoint: Endpoint | None = None
+    """How an agent reaches its model from its quarters; None: it has none."""
+    access: Access | None = field(default=None, repr=False)
+    """What the proxy behind it may reach: for the harness, and never shown to the agent."""
+
+    @property
+    def brief(self) -> str:
+        """The sentence that tells an agent what to do."""
+        return told()
+
+    def live(self, launch: Launch) -> Outcome:
+        """Run an agent's program in quarters of its own until it ends, or until a budget does.
+
+        Raises:
+            ConfigError: The launch would show or write what it must not.
+            HarnessFault: The quarters failed.
+        """
+        from harness.attempt.living import live
+
+        return live(self, launch)
 
     @property
     def workspace(self) -> Path:
@@ -48,6 +75,8 @@ class Outcome:
     """A sentence for the record."""
     ended: str = "done"
     """`done`, `failed`, or the limit that ended it."""
+    fault: Fault = "none"
+    """Whose fault it is that the work was not done to its end."""
 
 
 class Participant(Protocol):
@@ -58,14 +87,14 @@ class Participant(Protocol):
         ...
 
 
-def agents_folders(own: Sequence[Path] = ()) -> list[Path]:
-    """Folders in which adapters are looked for: those asked for, those named by the environment, and ours."""
+def agents_folders(own: Path | None = None) -> list[Path]:
+    """Folders in which adapters are looked for: the one asked for, those named by the environment, and ours."""
     named = [Path(part) for part in os.environ.get(AGENTS_PATH, "").split(os.pathsep) if part]
     package = Path(harness.__file__).parent
-    return [*own, *named, package.parent / "agents", package / "agents"]
+    return [*([own] if own else []), *named, package.parent / "agents", package / "agents"]
 
 
-def find_agents(own: Sequence[Path] = ()) -> dict[str, Path | EntryPoint]:
+def find_agents(own: Path | None = None) -> dict[str, Path | EntryPoint]:
     """Every adapter by its name: a file of a folder, or what an installed package offers as an entry point.
 
     Of two with one name the first folder's is taken, and ours last.
@@ -86,12 +115,12 @@ def _add(found: dict[str, Path | EntryPoint], folder: Path) -> None:
         found.setdefault(path.stem, path)
 
 
-def open_agent(name: str, own: Sequence[Path] = ()) -> Participant:
+def open_agent(name: str, own: Path | None = None) -> Participant:
     """The adapter of that name.
 
     Args:
         name: Its name.
-        own: Folders that are looked into first.
+        own: A folder that is looked into first.
 
     Raises:
         UsageError: Nobody knows the name.

@@ -14,11 +14,11 @@ from harness.attempt.participant import find_agents, load_agent, where_of
 from harness.errors import PaperError
 
 
-def listed(own: Sequence[Path] = ()) -> list[dict[str, Any]]:
+def listed(own: Path | None = None) -> list[dict[str, Any]]:
     """Every adapter: name, what it is, where it was found, and of a program what is asked for and what is there.
 
     Args:
-        own: Folders that are looked into first.
+        own: A folder that is looked into first.
     """
     return [_row(name, source) for name, source in sorted(find_agents(own).items())]
 

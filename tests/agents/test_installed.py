@@ -143,7 +143,7 @@ def test_adapters_are_listed_with_what_is_installed(cache: Path, tmp_path: Path)
     lay_node(cache / "codex-0.169.0", "0.169.0", "@openai/codex", "codex")
     (tmp_path / "own").mkdir()
     (tmp_path / "own/broken.py").write_text("import nothing_of_that_name\n")
-    rows = {row["name"]: row for row in listed([tmp_path / "own"])}
+    rows = {row["name"]: row for row in listed(tmp_path / "own")}
     assert {name for name, row in rows.items() if row["package"]} == set(REAL)
     assert rows["codex"]["installed"] == "0.169.0"
     assert rows["mini"]["installed"] is None
@@ -176,7 +176,7 @@ def test_adapters_of_installed_packages_come_before_ours_and_after_folders(offer
     with pytest.raises(PaperError, match=r"not_there .*reproof\.agents"):
         open_agent("wrong")
     (offered / "starter.py").write_text("def work(assignment):\n    return 'mine'\n")
-    assert open_agent("starter", [offered]).work(None) == "mine"  # type: ignore[arg-type, comparison-overlap]
+    assert open_agent("starter", offered).work(None) == "mine"  # type: ignore[arg-type, comparison-overlap]
 
 
 @pytest.mark.parametrize("name", REAL)
