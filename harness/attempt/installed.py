@@ -196,11 +196,13 @@ def _beside(installation: Installation, folder: Path) -> tuple[Path, ...]:
     if installation.registry == "npm":
         return ()
     python = folder / "bin" / "python3"
-    return _readable(python) if python.is_symlink() else ()
+    return tuple(path for path in _readable(python) if not path.is_relative_to(folder)) if python.is_symlink() else ()
 
 
 def _readable(program: Path) -> tuple[Path, ...]:
-    """An interpreter where it really lies, with the libraries beside it; nothing that the system's folder holds."""
-    real = program.resolve()
-    found = (program, real, real.parent.parent / "lib")
+    """An interpreter wherever links lead to it, with the libraries beside it; nothing of what lies beneath /usr."""
+    found = [program]
+    while found[-1].is_symlink():
+        found.append(Path(os.path.normpath(found[-1].parent / found[-1].readlink())))
+    found.append(program.resolve().parent.parent / "lib")
     return tuple(path for path in found if path.exists() and not path.is_relative_to("/usr"))

@@ -120,6 +120,7 @@ def overrides(agent: str, paper: Path, upstream: str, results: Path) -> list[str
         "participant.model=scripted-1",
         f"models={provider}",
         f"models.upstream={upstream}",
+        *(["models.key=OPENAI_API_KEY"] if provider == "local" else []),
         f"results={quoted(results)}",
         "tracking=none",
     ]
