@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from harness.attempt import ledger
-from harness.attempt.attempt import Attempt, Budget, HandedIn, Terms, Who, attempt_name, condition_of
+from harness.attempt.attempt import Attempt, Budget, Fault, HandedIn, Terms, Who, attempt_name, condition_of
 from harness.attempt.budget import DECLARABLE, ITEMS, Account
 from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.contents import is_hash
@@ -33,7 +33,16 @@ from harness.attempt.submission import (
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
 from harness.config import BudgetSettings, ParticipantSettings, Settings
-from harness.errors import RecordError, ReproofError, SubmissionError, UsageError, masked, unknown
+from harness.errors import (
+    HarnessFault,
+    RecordError,
+    ReproofError,
+    SandboxError,
+    SubmissionError,
+    UsageError,
+    masked,
+    unknown,
+)
 from harness.paper.load import Paper, open_paper
 from harness.readiness import access_of, endpoint_of, ensure_ready
 from harness.record.files import Store, land, private_folder, write_slip
@@ -187,6 +196,10 @@ def work(
                 access=access,
             )
         )
+    except (HarnessFault, SandboxError) as error:
+        road.desk.note("paused", reason="failed")
+        replace_attempt(road, error.message)
+        raise
     except BaseException:
         road.desk.note("paused", reason="interrupted")
         raise
@@ -194,6 +207,11 @@ def work(
     road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
     return outcome
+
+
+def replace_attempt(road: Road, reason: str) -> None:
+    """Leave out an attempt that failed by no fault of its participant's, so that another one can stand in its place."""
+    road.desk.note("replaced", reason=reason)
 
 
 def work_on(road: Road, settings: Settings) -> Outcome:
@@ -304,7 +322,7 @@ def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account
         ended=outcome.ended,
         fault=outcome.fault,
         note=outcome.note,
-        used={item: found.used(item) for item in ITEMS},
+        used={item: found.used(item) for item in ITEMS if item not in found.unmeasured},
         declared={item: found.declared(item) for item in DECLARABLE},
         exact=found.exact,
         credits=found.credits(),
@@ -353,4 +371,6 @@ def ensure_submission(road: Road) -> HandedIn:
             return close(road)
         remedy = "they hand it in themselves, with `reproof submit`, or it is handed in when their time is used up"
         raise UsageError("nothing was handed in yet", where=road.attempt.id, remedy=remedy)
-    return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted"))
+    replaced = any(event.kind == "replaced" for event in road.desk.events())
+    fault: Fault = "harness" if replaced else "none"
+    return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted", fault=fault))

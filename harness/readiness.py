@@ -30,13 +30,15 @@ def ensure_ready(settings: Settings) -> None:
     """
     access = access_of(settings)
     _ensure_metered(settings.budget, settings.models)
+    if settings.participant.adapter == "human":
+        return
     adapter = open_agent(settings.participant.adapter, settings.agents_path)
     if (look := getattr(adapter, "ready", None)) is not None:
         look(dict(settings.participant.options))
     if access is not None:
-        from harness.proxy.host import ready
+        from harness.proxy.host import check
 
-        ready(access)
+        check(access)
 
 
 def access_of(settings: Settings) -> Access | None:

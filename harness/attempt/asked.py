@@ -59,9 +59,7 @@ def toll(folder: Path, events: Iterable[Event]) -> dict[str, Any]:
     counts = {"requests": spent.requests, **msgspec.structs.asdict(spent.tokens)}
     known, dollars, waited = dict.fromkeys(_COUNTED, 0), 0.0, 0.0
     for event in events:
-        if event.data.get("began") and event.kind == "asked":
-            known, dollars, waited = dict.fromkeys(_COUNTED, 0), 0.0, 0.0
-        elif event.kind == "asked":
+        if event.kind == "asked":
             known = {name: known[name] + int(event.data.get(name, 0)) for name in _COUNTED}
             dollars += event.data.get("dollars") or 0.0
         elif event.kind == "waited":
@@ -84,13 +82,10 @@ class Asking:
         self._next = 0.0
 
     def __enter__(self) -> Self:
-        """Count what an earlier proxy has left, and begin at nothing."""
+        """Count what an earlier proxy has left."""
         settle(self._desk)
         self._lock = os.open(self._desk.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
-        if (self._desk.folder / SPENT).exists():
-            (self._desk.folder / SPENT).unlink()
-            self._desk.note("asked", began=True)
         return self
 
     def __exit__(

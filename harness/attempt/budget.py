@@ -88,6 +88,16 @@ class Account:
     unrecorded: float
     """Seconds between the last sign of life and now, after the machine went down while the clock ran; else 0."""
 
+    asked: bool = False
+    """Whether a model was asked through our proxy, so that its tokens are known."""
+    priced: bool = False
+    """Whether all of them had a price."""
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The items that nobody has measured in this attempt."""
+        return (() if self.priced else ("dollars",)) if self.asked else ("tokens", "dollars")
+
     @property
     def in_words(self) -> str:
         """Its state, for people."""
@@ -198,6 +208,7 @@ def account(
         reckoning.take(event)
     for data in running:
         reckoning.extra(data, now, declared=False)
+        reckoning.ask(data)
         if data.get("waited"):
             reckoning.wait({"seconds": data["waited"]}, now)
     return reckoning.close(budget, now, disk)
@@ -251,6 +262,8 @@ class _Reckoning:
     jobs: set[str] = field(default_factory=set)
     submissions: int = 0
     pending: bool = True
+    asked: bool = False
+    priced: bool = True
 
     def take(self, event: Event) -> None:
         """Count one event."""
@@ -268,13 +281,14 @@ class _Reckoning:
                 self._stop(at, "paused", str(event.data.get("reason", "")))
             case "submitted":
                 self._submitted(event)
-            case "withdrawn":
-                self._stop(at, "withdrawn", "withdrawn")
+            case "withdrawn" | "replaced":
+                self._stop(at, "withdrawn", event.kind)
             case "handed over":
                 self._stop(at, "paused", f"handed over to {event.data.get('to')}")
                 self._hold(str(event.data.get("to")))
             case "executed" | "noted" | "asked":
                 self.extra(event.data, at, declared=event.kind == "noted")
+                self.ask(event.data)
             case "waited":
                 self.wait(event.data, at)
             case "committed":
@@ -315,6 +329,11 @@ class _Reckoning:
         }
         extra = Extra(who=self.holder, at=at, what=what, used=used, declared=declared, exact=exact, streams=streams)
         self.extras.append(extra)
+
+    def ask(self, data: Mapping[str, Any]) -> None:
+        """Note whether what a model was asked is known, and has a price."""
+        if "requests" in data:
+            self.asked, self.priced = True, self.priced and "dollars" in data
 
     def wait(self, data: Mapping[str, Any], at: Moment) -> None:
         """Leave out of the working time what passed while a model's provider was too busy to answer."""
@@ -371,5 +390,7 @@ class _Reckoning:
             submissions=self.submissions,
             pending=self.pending,
             unrecorded=unrecorded,
+            asked=self.asked,
+            priced=self.asked and self.priced,
         )
         return found if self.state == "withdrawn" or found.ended is None else replace(found, state="over")

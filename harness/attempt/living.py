@@ -170,7 +170,7 @@ def _forwarded(assignment: Assignment, place: Quarters) -> tuple[str, ...]:
 
     file = place.tools / "forward.py"
     file.write_text(Path(forward.__file__).read_text(encoding="utf-8"), encoding="utf-8")
-    return (sys.executable, "-IS", f"{TOOLS}/{file.name}", f"{LINES}/{MODEL}", str(PORT), "--")
+    return (sys.executable, "-IS", f"{TOOLS}/{file.name}", str(PORT), f"{LINES}/{MODEL}")
 
 
 @contextlib.contextmanager
@@ -222,11 +222,8 @@ def fault_of(ended: str) -> Fault:
     >>> [fault_of(word) for word in ("done", "failed", "tokens", "model")]
     ['none', 'submission', 'budget', 'model']
     """
-    if ended == "done":
-        return "none"
-    if ended == "model" or ended == "harness":
-        return ended
-    return "budget" if ended in _BUDGET else "submission"
+    known: dict[str, Fault] = {"done": "none", "model": "model", "harness": "harness"}
+    return known.get(ended, "budget" if ended in _BUDGET else "submission")
 
 
 __all__ = ["GRACE", "JOURNAL", "LOG", "SIGN", "fault_of", "live", "outcome"]
