@@ -11,6 +11,7 @@ from harness.attempt.quarters import HOME
 from harness.attempt.task import start_files
 
 INSTALLATION = Installation(registry="pip", package="aider-chat", version="0.86.2", program="aider")
+SPEAKS = "chat"
 TRAJECTORY = "chat.md"
 
 

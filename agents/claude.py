@@ -10,6 +10,7 @@ from harness.attempt.participant import Assignment, Outcome
 from harness.attempt.work import WORKSPACE
 
 INSTALLATION = Installation(registry="npm", package="@anthropic-ai/claude-code", version="2.1.197", program="claude")
+SPEAKS = "messages"
 SESSION = "00000000-0000-4000-8000-000000000000"
 """The name of its session, so that its own record of it can be found."""
 MODELS = (

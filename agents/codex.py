@@ -10,6 +10,7 @@ from harness.attempt.installed import Installation, find, reached
 from harness.attempt.participant import Assignment, Outcome
 
 INSTALLATION = Installation(registry="npm", package="@openai/codex", version="0.169.0", program="codex")
+SPEAKS = "responses"
 CONFIG = """\
 model = {model}
 model_provider = "reproof"

@@ -10,6 +10,7 @@ from harness.attempt.installed import Installation, find, reached
 from harness.attempt.participant import Assignment, Outcome
 
 INSTALLATION = Installation(registry="npm", package="@google/gemini-cli", version="0.61.0", program="gemini")
+SPEAKS = "generate"
 SETTINGS = {
     "security": {"auth": {"selectedType": "gemini-api-key"}},  # without it, it asks, and ends with 41
     "general": {"enableAutoUpdate": False, "enableAutoUpdateNotification": False},

@@ -12,6 +12,7 @@ from harness.attempt.quarters import HOME
 INSTALLATION = Installation(
     registry="pip", package="mini-swe-agent", version="2.4.6", program="mini", also=("mcp",)
 )  # without mcp, litellm fails at every answer
+SPEAKS = "chat"
 TRAJECTORY = "trajectory.json"
 LONGEST = 3600
 """Seconds that one command may take; 30 unless said."""

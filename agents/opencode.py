@@ -10,6 +10,7 @@ from harness.attempt.installed import Installation, find, reached
 from harness.attempt.participant import Assignment, Outcome
 
 INSTALLATION = Installation(registry="npm", package="opencode-ai", version="1.18.33", program="opencode")
+SPEAKS = "chat"
 PROVIDER = "reproof"
 
 

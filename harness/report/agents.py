@@ -24,11 +24,12 @@ def listed(own: Path | None = None) -> list[dict[str, Any]]:
 
 
 def _row(name: str, source: Any) -> dict[str, Any]:
-    row = {"name": name, "adapter": where_of(source), "about": "", "problem": None, **_program(None)}
+    row = {"name": name, "adapter": where_of(source), "about": "", "speaks": None, "problem": None, **_program(None)}
     try:
         module = load_agent(source)
     except PaperError as error:
         return {**row, "problem": str(error)}
+    row["speaks"] = getattr(module, "SPEAKS", None)
     row["about"] = (inspect.getdoc(module) or "").partition("\n")[0]
     return {**row, **_program(getattr(module, "INSTALLATION", None))}
 

@@ -26,7 +26,7 @@ from harness.pipeline import rerun, score
 from harness.road import Road
 from harness.scoring.score import Score
 
-AGENTS = ("mini", "codex", "claude", "gemini", "opencode", "aider")
+AGENTS = tuple(os.environ.get("REPROOF_TRY_AGENTS", "mini,codex,claude,gemini,opencode,aider").split(","))
 PROVIDERS = {"claude": "anthropic", "gemini": "gemini", "codex": "openai"}
 """Whose formats an agent speaks, where it is not any server's that speaks OpenAI's."""
 SECRET = "sk-a-key-of-the-lab"

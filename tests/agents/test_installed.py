@@ -18,7 +18,9 @@ from harness.attempt import participant
 from harness.attempt.installed import Installation, find, folder_of, install_commands, install_line, reached
 from harness.attempt.participant import Endpoint, Launch, open_agent
 from harness.attempt.quarters import HOME
+from harness.config import compose
 from harness.errors import ConfigError, PaperError, UsageError
+from harness.handing import hand_out
 from harness.paper.load import Paper
 from harness.report.agents import listed
 
@@ -177,6 +179,24 @@ def test_adapters_of_installed_packages_come_before_ours_and_after_folders(offer
         open_agent("wrong")
     (offered / "starter.py").write_text("def work(assignment):\n    return 'mine'\n")
     assert open_agent("starter", offered).work(None) == "mine"  # type: ignore[arg-type, comparison-overlap]
+
+
+@pytest.mark.parametrize(
+    ("name", "models", "fitting"),
+    [("codex", "anthropic", "models=openai or models=local"), ("claude", "local", "models=anthropic"),
+     ("gemini", "openai", "models=gemini"), ("mini", "gemini", "models=openai or models=local")],
+)  # fmt: skip
+def test_a_provider_that_does_not_speak_an_agent_s_format_is_refused_before_the_start(
+    name: str, models: str, fitting: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.setenv(variable, "key")
+    words = [f"participant={name}", "participant.model=m", f"models={models}", f"results={tmp_path / 'results'}"]
+    upstream = ["models.upstream=http://127.0.0.1:1"] if models == "local" else []
+    [settings] = compose(["paper=tree_search", *words, *upstream])
+    with pytest.raises(ConfigError, match=f"{name} needs a model that it can talk to: expected {fitting}"):
+        hand_out(settings, tell=len)
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize("name", REAL)
