@@ -19,6 +19,7 @@ from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
+from harness.attempt.quarters import take_sign
 from harness.attempt.submission import (
     HEAD,
     EmptySubmission,
@@ -300,6 +301,8 @@ def withdraw(road: Road, reason: str) -> HandedIn | None:
 def _take_in(road: Road, into: Path, commit: str | None) -> tuple[Saved, Submission]:
     base, saved = road.attempt.start_commit, Saved(commit=None, log="")
     if commit is None:
+        if road.attempt.participant.kind == "agent":
+            take_sign(road.workspace)
         saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
         road.desk.witness()
     made = bundle(road.workspace, base, sandbox=road.sandbox, into=into)
@@ -371,6 +374,7 @@ def ensure_submission(road: Road) -> HandedIn:
             return close(road)
         remedy = "they hand it in themselves, with `reproof submit`, or it is handed in when their time is used up"
         raise UsageError("nothing was handed in yet", where=road.attempt.id, remedy=remedy)
+    road.desk.stop_lost_clock()
     replaced = any(event.kind == "replaced" for event in road.desk.events())
     fault: Fault = "harness" if replaced else "none"
     return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted", fault=fault))

@@ -88,6 +88,8 @@ def access_of(settings: Settings) -> Access | None:
             raise _unfit("participant.model", "a model's name", repr(name))
     if not re.match(r"https?://[^/\s@]+", models.upstream or ""):
         raise _unfit("models.upstream", "a URL such as https://host/path, without a password", models.upstream)
+    if settings.sandbox.backend == "process" or "network" in settings.sandbox.waive:
+        raise _unfit("sandbox", "a network of its own, on which an agent reaches its model", settings.sandbox.backend)
     from harness.proxy.host import Access
 
     return Access(
