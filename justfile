@@ -17,11 +17,15 @@ test *words:
 
 # the tests that take longer, and those that need a browser or a database server
 slow *words:
-    pytest -n 0 -m "slow or browser" {{words}}
+    pytest -n 0 -m "(slow or browser) and not agents and not exchange" {{words}}
 
 # the pages in Chromium (Debian's); REPROOF_SHOTS=FOLDER keeps the screenshots
 browser *words:
     pytest -n 0 -m browser {{words}}
+
+# the real programs of agents, with a scripted model: those of REPROOF_TRY_AGENTS, or all six; skipped where not installed
+agents *words:
+    pytest -n 0 -m agents {{words}}
 
 # the longest papers' whole validation; CI has no time for it
 validation *words:
