@@ -18,7 +18,7 @@ def plain(text: str, *, also: str = "") -> str:
     >>> plain("red: \x1b[31m")
     'red: \\x1b[31m'
     """
-    if text.isprintable():  # nearly every text is, and pages have thousands
+    if text.replace("\n", "").replace("\t", "").isprintable():  # nearly every text is, and pages have thousands
         return text
     return "".join(c if c.isprintable() or c in "\n\t" + also else c.encode("unicode_escape").decode() for c in text)
 
