@@ -30,13 +30,15 @@ class ParticipantSettings(_Settings):
     kind: str
     """What the record says of the participant: human, agent, reference, starter or mutation."""
     name: str
+    repeats: int = Field(default=1, ge=1, le=1000)
+    """Attempts that are made of it."""
     options: dict[str, Any] = {}
     """What the adapter reads for itself."""
 
     @model_validator(mode="before")
     @classmethod
     def _rest_are_options(cls, value: dict[str, Any]) -> dict[str, Any]:
-        own: dict[str, Any] = {key: value[key] for key in ("adapter", "kind", "name") if key in value}
+        own: dict[str, Any] = {key: value[key] for key in ("adapter", "kind", "name", "repeats") if key in value}
         return {**own, "options": {key: item for key, item in value.items() if key not in own}}
 
 

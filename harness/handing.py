@@ -43,18 +43,24 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> Road:
+def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, name: str | None = None) -> Road:
     """Brief to workspace: begin an attempt at the paper's start commit.
+
+    Args:
+        settings: Of the attempt.
+        tell: Hears what happens.
+        progress: Hears of runs.
+        name: What the attempt is called, where that was settled before; of `attempt_name`.
 
     Raises:
         UsageError: An unknown paper or budget, a workspace that is not a new folder, or a password that would be kept.
         PaperError: A paper that does not hold together.
     """
-    _ensure_no_password(settings.tracking.uri)
+    ensure_no_password(settings.tracking.uri)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
     store, now = Store(settings.results.resolve()), _now()
-    name = attempt_name(paper.id, settings.participant.name, now)
+    name = name or attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
     try:
@@ -62,7 +68,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     except ReproofError:
         shutil.rmtree(folder)
         raise
-    who = Who(**settings.participant.model_dump(exclude={"options"}))
+    who = Who(**settings.participant.model_dump(exclude={"options", "repeats"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
     attempt = Attempt(
@@ -91,7 +97,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
 
 
-def _ensure_no_password(uri: str | None) -> None:
+def ensure_no_password(uri: str | None) -> None:
     """See that no record will hold a password.
 
     Raises:
@@ -170,6 +176,11 @@ def work(road: Road, options: Mapping[str, object]) -> Outcome:
     road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
     return outcome
+
+
+def work_on(road: Road, settings: Settings) -> Outcome:
+    """Let the participant work as the settings say."""
+    return work(road, settings.participant.options)
 
 
 def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> HandedIn:
@@ -273,6 +284,7 @@ def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account
         history=list(taken.history),
         at=_now(),
         ended=outcome.ended,
+        fault=outcome.fault,
         note=outcome.note,
         used={item: found.used(item) for item in ITEMS},
         declared={item: found.declared(item) for item in DECLARABLE},

@@ -38,6 +38,7 @@ Kind = Literal[
     "disputed",
     "answered",
     "rescored",
+    "replaced",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 NOTHING = "0" * 64

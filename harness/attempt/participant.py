@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import harness
+from harness.attempt.attempt import Fault
 from harness.attempt.work import Bench
 from harness.errors import PaperError, unknown
 from harness.paper.load import Paper
@@ -45,6 +46,8 @@ class Outcome:
     """A sentence for the record."""
     ended: str = "done"
     """`done`, `failed`, or the limit that ended it."""
+    fault: Fault = "none"
+    """Whose fault that is."""
 
 
 class Participant(Protocol):
