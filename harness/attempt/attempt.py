@@ -38,6 +38,12 @@ def condition_of(kind: str) -> Condition:
     return "human" if kind == "human" else "agent" if kind == "agent" else "harness"
 
 
+Fault = Literal["none", "submission", "budget", "harness", "model"]
+"""Whose fault an end is: nobody's, the participant's, a limit's, ours, or that of the model's provider."""
+FAULTS_OF_OURS: tuple[Fault, ...] = ("harness", "model")
+"""That no participant answers for: such an attempt is made anew, and counts nothing."""
+
+
 class Terms(Slip, frozen=True):
     """What may be done with the work beyond rerunning and scoring it."""
 
@@ -115,6 +121,7 @@ class HandedIn(Slip, frozen=True):
     ledger: tuple[int, str]
     """Number and digest of the ledger's last event by then."""
     fault: Fault = "none"
+    """Whose fault its end is."""
 
 
 def attempt_name(paper: str, participant: str, now: datetime) -> str:

@@ -22,9 +22,9 @@ NESTED = [
     ("paper", "new"), ("paper", "show"), ("paper", "schema"), ("paper", "sync"), ("paper", "validate"),
     ("clock", "start"),
     ("clock", "pause"), ("clock", "note"), ("clock", "keep"), ("dispute", "raise"), ("dispute", "answer"),
-    ("dispute", "list"),
+    ("dispute", "list"), ("plan", "list"), ("plan", "show"), ("plan", "resume"), ("plan", "cancel"),
 ]  # fmt: skip
-SILENT = {("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep")}
+SILENT = {("completion",), ("paper",), ("clock",), ("dispute",), ("plan",), ("paper", "schema"), ("clock", "keep")}
 
 
 @pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS), *NESTED], ids=" ".join)
