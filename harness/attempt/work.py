@@ -62,6 +62,8 @@ class Bench:
         environment: Mapping[str, str] | None = None,
         output: Callable[[bytes], None] | None = None,
         folder: str = WORKSPACE,
+        descriptors: tuple[int, ...] = (),
+        cancel: threading.Event | None = None,
     ) -> Done:
         """Run a command in the workspace until it ends, or until the budget is spent; the ledger counts it.
 
@@ -71,6 +73,8 @@ class Bench:
             environment: Variables beside those that tell of the task.
             output: Gets what the command writes, as it comes.
             folder: Where it is run, inside the clean room.
+            descriptors: Open files of ours that it inherits (`Job.descriptors`).
+            cancel: Once set, it is ended.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -83,8 +87,9 @@ class Bench:
             limits=self._limits(left),
             cwd=folder,
             hidden=self._hidden(),
+            descriptors=descriptors,
         )
-        return self.meter(job, output, offer=self._offer())
+        return self.meter(job, output, cancel, offer=self._offer())
 
     def meter(
         self,
