@@ -53,6 +53,8 @@ class Bench:
     """What is served to the participant's own commands, by id."""
     most_steps: int | None = None
     """Of its environments that one command may be granted; None: all that are left."""
+    memory: int = MEMORY
+    """Bytes that a command may hold."""
 
     def run(
         self,
@@ -64,6 +66,7 @@ class Bench:
         folder: str = WORKSPACE,
         descriptors: tuple[int, ...] = (),
         cancel: threading.Event | None = None,
+        wall: float | None = None,
     ) -> Done:
         """Run a command in the workspace until it ends, or until the budget is spent; the ledger counts it.
 
@@ -75,6 +78,7 @@ class Bench:
             folder: Where it is run, inside the clean room.
             descriptors: Open files of ours that it inherits (`Job.descriptors`).
             cancel: Once set, it is ended.
+            wall: Seconds that it may run, where somebody watches the working time; None: until the deadline.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -84,7 +88,7 @@ class Bench:
             command=tuple(words),
             mounts=(self._workspace(), *mounts),
             environment={**(environment or {}), **self._told(left), **self._steps_told()},
-            limits=self._limits(left),
+            limits=self._limits(left if wall is None else max(wall, 1.0)),
             cwd=folder,
             hidden=self._hidden(),
             descriptors=descriptors,
@@ -174,7 +178,7 @@ class Bench:
 
     def _limits(self, wall: float) -> Limits:
         budget = self.desk.attempt.budget
-        return Limits(cpu=budget.cpu, wall=wall, memory=MEMORY, processes=PROCESSES, disk=budget.disk)
+        return Limits(cpu=budget.cpu, wall=wall, memory=self.memory, processes=PROCESSES, disk=budget.disk)
 
     def _hidden(self) -> tuple[Path, ...]:
         folders = {Path(self.desk.attempt.paper_folder), *find_papers().values()}

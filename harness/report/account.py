@@ -23,8 +23,18 @@ SHOW: dict[str, Callable[[float], str]] = {
     "cpu": show_seconds,
     "disk": show_size,
     "env_steps": lambda steps: f"{steps:,.0f}",
+    "tokens": lambda tokens: f"{tokens:,.0f}",
+    "dollars": lambda dollars: f"${dollars:,.4g}",
 }
-LABELS = {"working": "working time", "wall": "wall time", "cpu": "CPU time", "disk": "disk", "env_steps": "env steps"}
+LABELS = {
+    "working": "working time",
+    "wall": "wall time",
+    "cpu": "CPU time",
+    "disk": "disk",
+    "env_steps": "env steps",
+    "tokens": "tokens",
+    "dollars": "dollars",
+}
 _COLUMNS = ("who", "from", "to", "working", "cpu", "env_steps", "trust", "what")
 
 
