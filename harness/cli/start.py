@@ -30,6 +30,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "leaderboard": ("leaderboard", "Show where participants stand over the papers, as table, page, CSV or JSON."),
     "pack": ("archive", "Write one file from which others can verify an attempt."),
     "verify": ("archive", "Rerun and score a packed attempt here, and show where it differs."),
+    "export": ("exchange", "Write papers as tasks of another harness."),
+    "guest": ("exchange", "Let an agent of another harness work here; that harness calls this."),
     "track": ("mirror", "Mirror attempts to MLflow from their records."),
     "mlflow": ("mirror", "Open MLflow's UI on the mirrored runs."),
     "doctor": ("machine", "Say what this machine can and cannot guarantee."),

@@ -23,8 +23,12 @@ NESTED = [
     ("clock", "start"),
     ("clock", "pause"), ("clock", "note"), ("clock", "keep"), ("dispute", "raise"), ("dispute", "answer"),
     ("dispute", "list"), ("plan", "list"), ("plan", "show"), ("plan", "resume"), ("plan", "cancel"),
+    ("export", "harbor"),
 ]  # fmt: skip
-SILENT = {("completion",), ("paper",), ("clock",), ("dispute",), ("plan",), ("paper", "schema"), ("clock", "keep")}
+SILENT = {
+    ("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep"), ("export",),
+    ("guest",), ("plan",),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS), *NESTED], ids=" ".join)

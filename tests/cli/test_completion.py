@@ -44,7 +44,7 @@ KEYS = [
     "tracking=", "workspace=",
 ]  # fmt: skip
 OURS = [path.parent.name for path in (Path(harness.__file__).parent.parent / "papers").glob("*/paper.yaml")]
-PARTICIPANTS = ["alternative", "command", "hard_coder", "human", "mutation", "reference", "replay", "starter"]
+PARTICIPANTS = ["alternative", "command", "guest", "hard_coder", "human", "mutation", "reference", "replay", "starter"]
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 
