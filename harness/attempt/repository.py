@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from harness.errors import SubmissionError
@@ -85,12 +86,15 @@ def _walk(git: Path) -> Iterator[tuple[str, int]]:
     waiting = [""]
     while waiting:
         below = waiting.pop()
-        try:
-            with os.scandir(git / below) as entries:
-                for entry in entries:
-                    path, mode = f"{below}{entry.name}", entry.stat(follow_symlinks=False).st_mode
-                    yield path, mode
-                    if stat.S_ISDIR(mode):
-                        waiting.append(f"{path}/")
-        except OSError:  # gone, or closed to us: Git will say so, in the sandbox
-            continue
+        for name, mode in _listed(git / below):
+            yield f"{below}{name}", mode
+            if stat.S_ISDIR(mode):
+                waiting.append(f"{below}{name}/")
+
+
+def _listed(folder: Path) -> list[tuple[str, int]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [(e.name, e.stat(follow_symlinks=False).st_mode) for e in islice(entries, MOST_ENTRIES + 1)]
+    except OSError:  # gone, or closed to us: Git will say so, in the sandbox
+        return []
