@@ -54,16 +54,15 @@ def exec(
       reproof exec -- python train.py --steps 1000
       reproof exec --experiment search --env-steps 20000 -- python train.py
     """
+    from harness.attempt.room import room_of
     from harness.attempt.work import MEMORY, Bench, inside
-    from harness.cleanroom.backends import open_sandbox
-    from harness.cleanroom.sandbox import SandboxSettings
     from harness.cli.terminal import Echo
 
     desk = desk_of(name, results)
     at_work(desk)
     served = _served(desk, experiment, instance)
-    sandbox = open_sandbox(SandboxSettings(backend=desk.attempt.sandbox, waive=tuple(desk.attempt.waived)))
-    bench = Bench(desk=desk, sandbox=sandbox, environments=served, most_steps=env_steps, memory=memory or MEMORY)
+    room, most = room_of(desk), memory or MEMORY
+    bench = Bench(desk=desk, sandbox=room, environments=served, most_steps=env_steps, memory=most)
     output = None if as_json else Echo()
     done = bench.run(words, output=output, folder=folder or inside(desk.workspace, Path.cwd()))
     if as_json:
