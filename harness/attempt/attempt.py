@@ -38,8 +38,6 @@ def condition_of(kind: str) -> Condition:
     return "human" if kind == "human" else "agent" if kind == "agent" else "harness"
 
 
-Fault = Literal["none", "submission", "budget", "harness", "model"]
-"""Whose fault an end is: nobody's, the participant's, a limit's, ours, or that of the model's provider."""
 FAULTS_OF_OURS: tuple[Fault, ...] = ("harness", "model")
 """That no participant answers for: such an attempt is made anew, and counts nothing."""
 
