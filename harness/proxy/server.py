@@ -82,7 +82,8 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o077)
     order = _first_line()
-    access = msgspec.convert(order["access"], Access)
+    prices = order["access"].pop("prices")
+    access = msgspec.convert({**order["access"], "prices": prices and Path(prices)}, Access)
     with contextlib.closing(socket.socket(fileno=int(sys.argv[1]))) as listening:
         asyncio.run(serve(access, listening, Path(order["journal"])))
 
