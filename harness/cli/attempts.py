@@ -46,7 +46,7 @@ def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
     """Make the attempts that some overrides ask for, and print their scores."""
     from harness.cli.terminal import Teller
     from harness.config import compose
-    from harness.handing import ensure_no_person, hand_in, hand_out, work
+    from harness.handing import ensure_no_person, hand_in, hand_out, work_on
 
     scores, late = [], None
     for settings in compose(overrides):
@@ -54,7 +54,7 @@ def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
         with Teller() as teller:
             road = hand_out(settings, tell=teller.say, progress=teller.progress)
             with going_on(road):
-                hand_in(road, work(road, settings.participant.options))
+                hand_in(road, work_on(road, settings))
             scores.append(finish(road))
             late = mirrored(road) or late
         if not as_json:

@@ -20,7 +20,7 @@ from harness.scoring.standings import Entry, Flag
 
 OWN = ("reference", "starter", "mutation")
 """Kinds of participants that are the harness's own: they try the paper, and are never ranked."""
-NOT_HANDED_IN, NOT_SCORED = "not handed in", "not scored"
+NOT_HANDED_IN, NOT_SCORED, REPLACED = "not handed in", "not scored", "replaced"
 Progress = Callable[[int, int, str], None]
 _STEP = 250
 """Attempts between two signs of progress."""
@@ -76,6 +76,7 @@ class _Handed(_Part, frozen=True):
     at: datetime
     used: dict[str, _Amount]
     declared: dict[str, _Amount]
+    fault: str = "none"
 
 
 class _Point(_Part, frozen=True):
@@ -195,7 +196,7 @@ def _take(results: str, name: str, kept: Kept) -> None:
         if last is None and _withdrawn(f"{folder}/{LEDGER}"):
             kept.entries.append(_given_up(name, begun))
         else:
-            kept.waiting.append(_waiting(name, begun, NOT_SCORED if last else NOT_HANDED_IN))
+            kept.waiting.append(_waiting(name, begun, _why(folder, last)))
     except (RecordError, OSError) as error:
         kept.left_out.append(LeftOut(attempt=name, problem=_one_line(error)))
 
@@ -209,7 +210,7 @@ def _last_submission(folder: str) -> str | None:
 
 
 def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) -> Entry | None:
-    """None where it is not scored yet."""
+    """None where it is not scored yet, or was replaced by another attempt."""
     try:
         score = _read(f"{submission}/score.json", _Score)
     except FileNotFoundError:
@@ -217,6 +218,8 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
     if score.attempt != name:
         raise damaged(f"{submission}/score.json", f"the score of {name}", f"that of {score.attempt}")
     handed = _part(f"{submission}/submission.json", _Handed, name, problems)
+    if handed and handed.fault in ("harness", "model") and _replaced(f"{results}/attempts/{name}/{LEDGER}"):
+        return None
     over = _part(f"{submission}/over_time.json", _OverTime, name, problems)
     return Entry(
         attempt=name,
@@ -261,6 +264,17 @@ def _waiting(name: str, begun: _Begun, why: str) -> Waiting:
 
 def _withdrawn(ledger: str) -> bool:
     return any(event.kind == "withdrawn" for event in _events(_bytes(ledger)))
+
+
+def _replaced(ledger: str) -> bool:
+    """Whether the attempt failed by no fault of its participant's, and is left out for another one."""
+    return any(event.kind == "replaced" for event in _events(_bytes(ledger)))
+
+
+def _why(folder: str, last: str | None) -> str:
+    if _replaced(f"{folder}/{LEDGER}"):
+        return REPLACED
+    return NOT_SCORED if last else NOT_HANDED_IN
 
 
 def _events(data: bytes) -> Iterator[_Event]:
