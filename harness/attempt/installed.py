@@ -77,6 +77,7 @@ class Installed:
             files=files or {},
             programs=self.programs,
             trajectory=trajectory,
+            version=self.version,
         )
 
 

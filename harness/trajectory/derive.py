@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -23,8 +24,8 @@ _MOST_TOOLS = 1 << 20
 """Bytes of the definitions of functions."""
 _NEAR = 32
 """Exchanges before a conversation's first one in which its cause is looked for."""
-_MOST_LINKED = 1000
-"""Conversations whose cause is looked for."""
+_MOST_LINKED, _MOST_CAUSES = 200, 500
+"""Conversations whose cause is looked for, and texts that are looked at for each."""
 _MOST_WORDS = 20_000
 """Characters of a conversation's beginning in which it is looked for."""
 _TELLING = 24
@@ -159,14 +160,20 @@ def _cause(thread: Thread, heard: dict[int, Heard]) -> tuple[Kind, int | None]:
     if thread.after is not None:
         return "fork", thread.after
     words = _first_words(thread)
-    for number in range(thread.first - 1, max(-1, thread.first - 1 - _NEAR), -1):
-        pieces = heard[number].answer.pieces if number in heard else ()
-        for piece in pieces:
-            if piece.kind == "call" and any(_told(value, words) for value in piece.arguments.values()):
-                return "subagent", number
-            if piece.kind == "text" and _told(piece.text, words):
-                return "continuation", number
+    for kind, number, text in islice(_causes(thread, heard), _MOST_CAUSES):
+        if _told(text, words):
+            return kind, number
     return "side", None
+
+
+def _causes(thread: Thread, heard: dict[int, Heard]) -> Iterator[tuple[Kind, int, object]]:
+    """What models said shortly before a conversation began, the latest first."""
+    for number in range(thread.first - 1, max(-1, thread.first - 1 - _NEAR), -1):
+        for piece in heard[number].answer.pieces if number in heard else ():
+            if piece.kind == "call":
+                yield from (("subagent", number, value) for value in piece.arguments.values())
+            elif piece.kind == "text":
+                yield "continuation", number, piece.text
 
 
 def _first_words(thread: Thread) -> str:

@@ -7,13 +7,17 @@ from pathlib import Path
 import msgspec
 
 from harness.attempt.desk import Desk
+from harness.attempt.quarters import VERSION
+from harness.errors import RecordError
 from harness.proxy.exchange import JOURNAL, exchanges
-from harness.record.files import damaged, write_text
+from harness.record.files import write_text
 from harness.trajectory.atif import Trajectory
 from harness.trajectory.derive import derive
+from harness.trajectory.read import read_trajectory
 
 FILE = "trajectory.json"
 """In the attempt's folder."""
+UNKNOWN = "unknown"
 _JOURNAL_BYTES = "journal_bytes"
 
 
@@ -28,7 +32,7 @@ def trajectory_of(desk: Desk) -> Trajectory | None:
     """
     journal, path = desk.folder / JOURNAL, desk.folder / FILE
     size = journal.stat().st_size if journal.exists() else None
-    kept = _read(path, needed=size is None) if path.exists() else None
+    kept = _read(path, desk, needed=size is None) if path.exists() else None
     if size is None or (kept and (kept.extra or {}).get(_JOURNAL_BYTES) == size):
         return kept
     who = desk.attempt.participant
@@ -45,14 +49,18 @@ def text_of(found: Trajectory) -> str:
 
 
 def version_of(desk: Desk) -> str:
-    """Of the agent's program; the harness's records do not know it for every adapter."""
-    return "unknown"
-
-
-def _read(path: Path, *, needed: bool) -> Trajectory | None:
+    """Of the agent's program; not every adapter knows it."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Trajectory)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return (desk.folder / VERSION).read_text(encoding="utf-8")[:100].strip() or UNKNOWN
+    except (OSError, UnicodeDecodeError):
+        return UNKNOWN
+
+
+def _read(path: Path, desk: Desk, *, needed: bool) -> Trajectory | None:
+    """What was kept; it may come from somebody else's archive. None where it can be made again."""
+    try:
+        return read_trajectory(path.read_bytes(), where=path, began=desk.attempt.started)
+    except RecordError:
         if needed:
-            raise damaged(path, "an ATIF trajectory", str(error)) from None
+            raise
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from harness.proxy.exchange import Exchange
@@ -82,7 +82,7 @@ class _Writer:
 
     def _add(self, exchange: Exchange, pieces: Sequence[Piece]) -> None:
         source = pieces[0].source
-        step = self._step(exchange.at, source, pieces, {"exchange": exchange.number})
+        step = self._step(_later(exchange.at), source, pieces, {"exchange": exchange.number})
         if source == "agent":
             step.llm_call_count, step.is_copied_context, step.reasoning_content = 0, True, None
 
@@ -134,10 +134,10 @@ class _Writer:
         text = self._allowance.take(piece.text)
         if id is None:
             said = [Piece(kind="text", source="user", text=text)]
-            self._step(exchange.at, "user", said, {"exchange": exchange.number, "unknown_call": piece.id})
+            self._step(_later(exchange.at), "user", said, {"exchange": exchange.number, "unknown_call": piece.id})
             return
         step, _ = self._open.pop(id)
-        extra: dict[str, Any] = {"timestamp": exchange.at, **({"failed": True} if piece.failed else {})}
+        extra: dict[str, Any] = {"timestamp": _later(exchange.at), **({"failed": True} if piece.failed else {})}
         step.observation = step.observation or Observation(results=[])
         step.observation.results.append(ObservationResult(source_call_id=id, content=text, extra=extra))
 
@@ -167,7 +167,11 @@ def metrics(exchange: Exchange) -> Metrics:
     )
 
 
-def _later(at: str, seconds: float) -> str:
+def stamp(moment: datetime) -> str:
+    """A moment as every step has it: ISO 8601 in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _later(at: str, seconds: float = 0.0) -> str:
     """A moment some seconds after another."""
-    when = datetime.fromisoformat(at) + timedelta(seconds=seconds)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(datetime.fromisoformat(at) + timedelta(seconds=seconds))
