@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.attempt.participant import Assignment, Outcome
-from harness.cleanroom.sandbox import Mount
+from harness.attempt.participant import Assignment, Launch, Outcome
 from harness.errors import ConfigError
 
 
@@ -31,18 +30,9 @@ def work(assignment: Assignment) -> Outcome:
         ConfigError: The configuration does not say what to run.
     """
     options = _options(assignment)
-    _apart(options.mounts, assignment.workspace)
     words = _words(options.run)
-    assignment.tell(f"working: {shlex.join(words)}")
-    done = assignment.bench.run(
-        words,
-        mounts=[Mount(source=path.resolve(), target=str(path.resolve())) for path in options.mounts],
-        environment=options.environment,
-    )
-    ended = done.killed_by or ("done" if done.exit == 0 else "failed")
-    how = f"was ended by its {done.killed_by} limit" if done.killed_by else f"ended with exit code {done.exit}"
-    last = "\n".join(done.log.splitlines()[-5:])
-    return Outcome(note=f"{words[0]} {how}" + (f"; its last words:\n{last}" if last else ""), ended=ended)
+    programs = tuple(path.resolve() for path in options.mounts)
+    return assignment.live(Launch(words=tuple(words), environment=options.environment, programs=programs))
 
 
 def _options(assignment: Assignment) -> Options:
@@ -64,15 +54,3 @@ def _words(run: str | list[str]) -> list[str]:
     if not words:
         raise ConfigError("this does not fit", where="participant.run", expected="a program", got=repr(run))
     return words
-
-
-def _apart(mounts: list[Path], workspace: Path) -> None:
-    """Refuse to show the program the records of attempts, its own among them."""
-    for path in mounts:
-        if workspace.resolve().is_relative_to(path.resolve()):
-            raise ConfigError(
-                "this folder holds the records of attempts",
-                where="participant.mounts",
-                got=path,
-                remedy="mount a folder beside them, or keep the records elsewhere: results=FOLDER",
-            )

@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from harness.attempt import ledger
-from harness.attempt.attempt import Attempt, Budget, HandedIn, Terms, Who, attempt_name, condition_of
+from harness.attempt.attempt import Attempt, Budget, Fault, HandedIn, Terms, Who, attempt_name, condition_of
 from harness.attempt.budget import DECLARABLE, ITEMS, Account
 from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
+from harness.attempt.quarters import take_sign
 from harness.attempt.submission import (
     HEAD,
     EmptySubmission,
@@ -32,11 +34,24 @@ from harness.attempt.submission import (
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
 from harness.config import BudgetSettings, ParticipantSettings, Settings
-from harness.errors import RecordError, ReproofError, SubmissionError, UsageError, masked, unknown
+from harness.errors import (
+    HarnessFault,
+    RecordError,
+    ReproofError,
+    SandboxError,
+    SubmissionError,
+    UsageError,
+    masked,
+    unknown,
+)
 from harness.paper.load import Paper, open_paper
+from harness.readiness import access_of, endpoint_of, ensure_ready
 from harness.record.files import Store, land, private_folder, write_slip
 from harness.rerun.engine import Progress, silent
 from harness.road import HISTORY, Road, Tell
+
+if TYPE_CHECKING:
+    from harness.proxy.host import Access
 
 
 def _now() -> datetime:
@@ -53,10 +68,12 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         name: What the attempt is called, where that was settled before; of `attempt_name`.
 
     Raises:
-        UsageError: An unknown paper or budget, a workspace that is not a new folder, or a password that would be kept.
+        UsageError: An unknown paper or budget, a workspace that is not a new folder, a password that would be kept, or
+            something that is missing for the participant (see `ensure_ready`).
         PaperError: A paper that does not hold together.
     """
     ensure_no_password(settings.tracking.uri)
+    ensure_ready(settings)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
     store, now = Store(settings.results.resolve()), _now()
@@ -160,15 +177,33 @@ def granted(paper: Paper, asked: BudgetSettings) -> Budget:
     return Budget(**{**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
 
 
-def work(road: Road, options: Mapping[str, object]) -> Outcome:
-    """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent."""
+def work(road: Road, options: Mapping[str, object], *, access: Access | None = None) -> Outcome:
+    """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent.
+
+    Args:
+        road: The attempt.
+        options: What the configuration says to the adapter.
+        access: Which model they are given, and how; None: none.
+    """
     who = road.attempt.participant
     agent = open_agent(who.adapter)
     road.desk.note("resumed")
     try:
         outcome = agent.work(
-            Assignment(paper=road.paper, bench=road.bench, name=who.name, options=options, tell=road.tell)
+            Assignment(
+                paper=road.paper,
+                bench=road.bench,
+                name=who.name,
+                options=options,
+                tell=road.tell,
+                endpoint=endpoint_of(who) if access else None,
+                access=access,
+            )
         )
+    except (HarnessFault, SandboxError) as error:
+        road.desk.note("paused", reason="failed")
+        replace_attempt(road, error.message)
+        raise
     except BaseException:
         road.desk.note("paused", reason="interrupted")
         raise
@@ -178,9 +213,14 @@ def work(road: Road, options: Mapping[str, object]) -> Outcome:
     return outcome
 
 
+def replace_attempt(road: Road, reason: str) -> None:
+    """Leave out an attempt that failed by no fault of its participant's, so that another one can stand in its place."""
+    road.desk.note("replaced", reason=reason)
+
+
 def work_on(road: Road, settings: Settings) -> Outcome:
     """Let the participant work as the settings say."""
-    return work(road, settings.participant.options)
+    return work(road, settings.participant.options, access=access_of(settings))
 
 
 def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> HandedIn:
@@ -264,6 +304,8 @@ def withdraw(road: Road, reason: str) -> HandedIn | None:
 def _take_in(road: Road, into: Path, commit: str | None) -> tuple[Saved, Submission]:
     base, saved = road.attempt.start_commit, Saved(commit=None, log="")
     if commit is None:
+        if road.attempt.participant.kind == "agent":
+            take_sign(road.workspace)
         saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
         road.desk.witness()
     made = bundle(road.workspace, base, sandbox=road.sandbox, into=into)
@@ -286,7 +328,7 @@ def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account
         ended=outcome.ended,
         fault=outcome.fault,
         note=outcome.note,
-        used={item: found.used(item) for item in ITEMS},
+        used={item: found.used(item) for item in ITEMS if item not in found.unmeasured},
         declared={item: found.declared(item) for item in DECLARABLE},
         exact=found.exact,
         credits=found.credits(),
@@ -335,4 +377,7 @@ def ensure_submission(road: Road) -> HandedIn:
             return close(road)
         remedy = "they hand it in themselves, with `reproof submit`, or it is handed in when their time is used up"
         raise UsageError("nothing was handed in yet", where=road.attempt.id, remedy=remedy)
-    return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted"))
+    road.desk.stop_lost_clock()
+    replaced = any(event.kind == "replaced" for event in road.desk.events())
+    fault: Fault = "harness" if replaced else "none"
+    return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted", fault=fault))

@@ -29,16 +29,18 @@ Kind = Literal[
     "resumed",
     "noted",
     "executed",
+    "asked",
+    "waited",
     "committed",
     "submitted",
     "withdrawn",
+    "replaced",
     "handed over",
     "rerun",
     "scored",
     "disputed",
     "answered",
     "rescored",
-    "replaced",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 NOTHING = "0" * 64

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import harness
 from harness.attempt.attempt import Fault
+from harness.attempt.quarters import Endpoint as Endpoint
+from harness.attempt.quarters import Launch as Launch
+from harness.attempt.quarters import told
 from harness.attempt.work import Bench
 from harness.errors import PaperError, unknown
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
+
+if TYPE_CHECKING:
+    from harness.proxy.host import Access
 
 AGENTS_PATH = "REPROOF_AGENTS_PATH"
 """Environment variable: further folders of adapters, separated as PATH is."""
@@ -31,6 +37,26 @@ class Assignment:
     """What the configuration says to this adapter."""
     tell: Callable[[str], None]
     """Show a line of progress."""
+    endpoint: Endpoint | None = None
+    """How an agent reaches its model from its quarters; None: it has none."""
+    access: Access | None = field(default=None, repr=False)
+    """What the proxy behind it may reach: for the harness, and never shown to the agent."""
+
+    @property
+    def brief(self) -> str:
+        """The sentence that tells an agent what to do."""
+        return told()
+
+    def live(self, launch: Launch) -> Outcome:
+        """Run an agent's program in quarters of its own until it ends, or until a budget does.
+
+        Raises:
+            ConfigError: The launch would show or write what it must not.
+            HarnessFault: The quarters failed.
+        """
+        from harness.attempt.living import live
+
+        return live(self, launch)
 
     @property
     def workspace(self) -> Path:
@@ -47,7 +73,7 @@ class Outcome:
     ended: str = "done"
     """`done`, `failed`, or the limit that ended it."""
     fault: Fault = "none"
-    """Whose fault that is."""
+    """Whose fault it is that the work was not done to its end."""
 
 
 class Participant(Protocol):

@@ -53,6 +53,8 @@ class Bench:
     """What is served to the participant's own commands, by id."""
     most_steps: int | None = None
     """Of its environments that one command may be granted; None: all that are left."""
+    memory: int = MEMORY
+    """Bytes that a command may hold."""
 
     def run(
         self,
@@ -62,6 +64,8 @@ class Bench:
         environment: Mapping[str, str] | None = None,
         output: Callable[[bytes], None] | None = None,
         folder: str = WORKSPACE,
+        cancel: threading.Event | None = None,
+        wall: float | None = None,
     ) -> Done:
         """Run a command in the workspace until it ends, or until the budget is spent; the ledger counts it.
 
@@ -71,6 +75,8 @@ class Bench:
             environment: Variables beside those that tell of the task.
             output: Gets what the command writes, as it comes.
             folder: Where it is run, inside the clean room.
+            cancel: Once set, it is ended.
+            wall: Seconds that it may run, where somebody watches the working time; None: until the deadline.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -80,11 +86,11 @@ class Bench:
             command=tuple(words),
             mounts=(self._workspace(), *mounts),
             environment={**(environment or {}), **self._told(left), **self._steps_told()},
-            limits=self._limits(left),
+            limits=self._limits(left if wall is None else max(wall, 1.0)),
             cwd=folder,
             hidden=self._hidden(),
         )
-        return self.meter(job, output, offer=self._offer())
+        return self.meter(job, output, cancel, offer=self._offer())
 
     def meter(
         self,
@@ -169,7 +175,7 @@ class Bench:
 
     def _limits(self, wall: float) -> Limits:
         budget = self.desk.attempt.budget
-        return Limits(cpu=budget.cpu, wall=wall, memory=MEMORY, processes=PROCESSES, disk=budget.disk)
+        return Limits(cpu=budget.cpu, wall=wall, memory=self.memory, processes=PROCESSES, disk=budget.disk)
 
     def _hidden(self) -> tuple[Path, ...]:
         folders = {Path(self.desk.attempt.paper_folder), *find_papers().values()}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 )
 @click.option("--instance", default=1, show_default=True, help="Which pinned instance of that experiment they are on.")
 @click.option("--env-steps", type=click.IntRange(min=1), default=None, help="Grant no more steps of environments.")
+@click.option("--memory", type=click.IntRange(min=1 << 20), default=None, help="Grant no more bytes of memory.")
+@click.option("--folder", default=None, hidden=True, help="Where it is run, inside the clean room.")
 @as_json
 @click.argument("words", nargs=-1, required=True, metavar="COMMAND...")
 def exec(
@@ -35,6 +37,8 @@ def exec(
     experiment: str | None,
     instance: int,
     env_steps: int | None,
+    memory: int | None,
+    folder: str | None,
     as_json: bool,
     words: tuple[str, ...],
 ) -> None:
@@ -50,7 +54,7 @@ def exec(
       reproof exec -- python train.py --steps 1000
       reproof exec --experiment search --env-steps 20000 -- python train.py
     """
-    from harness.attempt.work import Bench, inside
+    from harness.attempt.work import MEMORY, Bench, inside
     from harness.cleanroom.backends import open_sandbox
     from harness.cleanroom.sandbox import SandboxSettings
     from harness.cli.terminal import Echo
@@ -59,9 +63,9 @@ def exec(
     at_work(desk)
     served = _served(desk, experiment, instance)
     sandbox = open_sandbox(SandboxSettings(backend=desk.attempt.sandbox, waive=tuple(desk.attempt.waived)))
-    bench = Bench(desk=desk, sandbox=sandbox, environments=served, most_steps=env_steps)
+    bench = Bench(desk=desk, sandbox=sandbox, environments=served, most_steps=env_steps, memory=memory or MEMORY)
     output = None if as_json else Echo()
-    done = bench.run(words, output=output, folder=inside(desk.workspace, Path.cwd()))
+    done = bench.run(words, output=output, folder=folder or inside(desk.workspace, Path.cwd()))
     if as_json:
         print_json(_ended(done))
     if done.killed_by:

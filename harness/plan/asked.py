@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.attempt.participant import open_agent
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import SandboxSettings
 from harness.config import Settings
@@ -14,6 +13,7 @@ from harness.errors import UsageError
 from harness.handing import ensure_no_password, ensure_no_person, granted
 from harness.paper.load import open_paper
 from harness.plan.plan import Item
+from harness.readiness import ensure_ready as ensure_equipped
 from harness.record.files import canonical
 
 MOST = 10_000
@@ -70,9 +70,11 @@ def frozen(settings: Settings) -> dict[str, Any]:
     """Settings as JSON values that mean the same from any folder."""
     values = settings.model_dump(mode="json")
     who = values.pop("participant")
+    prices = values["models"]["prices"]
     places = {
         "paper": str(Path(settings.paper).resolve()) if Path(settings.paper).is_dir() else settings.paper,
         "results": str(settings.results.resolve()),
+        "models": {**values["models"], "prices": prices and str(Path(prices).resolve())},
         "private_path": str(settings.private_path.resolve()) if settings.private_path else None,
     }
     return {**values, **places, "participant": {**who.pop("options"), **who}}
@@ -100,7 +102,7 @@ def ensure_ready(settings: Settings) -> tuple[str, str]:
     if not paper.private.is_dir():
         remedy = "name them with private_path=FOLDER, or work in a clone; without them nothing can be scored"
         raise UsageError("this paper's references are not installed", where=paper.id, remedy=remedy)
-    open_agent(settings.participant.adapter)
+    ensure_equipped(settings)
     open_sandbox(SandboxSettings(backend=settings.sandbox.backend, waive=tuple(settings.sandbox.waive))).description()
     return paper.id, paper.version
 

@@ -199,6 +199,8 @@ def _title(family: Family, paper: Paper | None) -> str:
 
 def _uses(found: Dossier) -> Iterator[Use]:
     for item in ITEMS:
+        if item not in found.handed.used and getattr(found.attempt.budget, item) is None:
+            continue
         used, own = (
             found.handed.used.get(item, 0.0),
             found.handed.declared.get(item, 0.0),

@@ -277,7 +277,8 @@ def test_a_declaration_cannot_give_budget_back() -> None:
 @pytest.mark.parametrize("item", ITEMS)
 def test_what_is_left_is_never_less_than_nothing(item: str) -> None:
     life = Life().event("resumed").works(10 * HOUR).event("noted", note="x", cpu=1e6, env_steps=10**6)
-    found = life.account(budget(wall=60.0, env_steps=5), disk=2**40)
+    life.event("asked", requests=2, tokens=70, dollars=0.5)
+    found = life.account(budget(wall=60.0, env_steps=5, tokens=60, dollars=0.25), disk=2**40)
     assert found.left(item) == 0
     assert found.used(item) > (found.limit(item) or math.inf)
 
