@@ -77,6 +77,7 @@ def add(
     gates: Sequence[Gate] = (),
     used: Mapping[str, float] | None = None,
     fault: Any = "none",
+    model: str | None = None,
 ) -> Path:
     """An attempt as it is kept: with its score; with a submission alone, if the value is None; or with neither."""
     folder = results / "attempts" / name
@@ -84,7 +85,7 @@ def add(
     how: Any = condition or condition_of(kind)
     write_slip(
         folder / "attempt.json",
-        _attempt(name, paper, Who(kind=kind, name=by, adapter=kind), how, version, at, folder),
+        _attempt(name, paper, Who(kind=kind, name=by, adapter=kind, model=model), how, version, at, folder),
     )
     commit = hashlib.sha1(name.encode()).hexdigest()
     scored = () if value is None else ("rerun", "scored")

@@ -61,7 +61,7 @@ def _item(settings: Settings, *, number: int, repeat: int, version: tuple[str, s
         paper=version[0],
         paper_version=version[1],
         kind=who.kind,
-        participant=who.name,
+        participant=f"{who.name} · {who.model}" if who.model else who.name,
         settings=frozen(settings),
     )
 

@@ -40,6 +40,12 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class _Who(_Part, frozen=True):
     kind: str
     name: str
+    model: str | None = None
+
+    @property
+    def called(self) -> str:
+        """Their name on a leaderboard: one agent with two models is two participants."""
+        return f"{self.name} · {self.model}" if self.model else self.name
 
 
 class _Worth(_Part, frozen=True):
@@ -247,7 +253,7 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
         attempt=name,
         paper=score.paper,
         version=score.paper_version,
-        participant=score.participant.name,
+        participant=_called(f"{results}/attempts/{name}", score.participant),
         kind=score.participant.kind,
         condition=score.condition,
         score=score.score.value,
@@ -268,10 +274,15 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
     )
 
 
+def _called(folder: str, scored: _Who) -> str:
+    """A score names nobody's model, the attempt does; people are called as they were credited."""
+    return _read(f"{folder}/attempt.json", _Begun).participant.called if scored.kind == "agent" else scored.name
+
+
 def _given_up(name: str, begun: _Begun, verdict: str, used: Mapping[str, float]) -> Entry:
     """What is withdrawn without anything handed in, or refused, counts 0: a bad attempt cannot be taken back."""
     return Entry(
-        attempt=name, paper=begun.paper, version=None, participant=begun.participant.name,
+        attempt=name, paper=begun.paper, version=None, participant=begun.participant.called,
         kind=begun.participant.kind, condition=begun.condition, score=0.0, low=0.0, high=0.0, coverage=1.0,
         verdict=verdict, used=used, declared=0.0, over_time={}, at=None, verified=False,
     )  # fmt: skip
@@ -280,14 +291,14 @@ def _given_up(name: str, begun: _Begun, verdict: str, used: Mapping[str, float])
 def _waiting(name: str, begun: _Begun, why: str) -> Waiting:
     who = begun.participant
     return Waiting(
-        attempt=name, paper=begun.paper, participant=who.name, kind=who.kind, condition=begun.condition, why=why
+        attempt=name, paper=begun.paper, participant=who.called, kind=who.kind, condition=begun.condition, why=why
     )
 
 
 def _given_place(name: str, begun: _Begun, event: _Event) -> Replaced:
     who, by = begun.participant, event.data.get("by")
     return Replaced(
-        attempt=name, paper=begun.paper, participant=who.name, kind=who.kind, condition=begun.condition,
+        attempt=name, paper=begun.paper, participant=who.called, kind=who.kind, condition=begun.condition,
         fault=str(event.data.get("fault", "harness"))[:20], by=None if by is None else str(by),
     )  # fmt: skip
 

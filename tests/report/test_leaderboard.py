@@ -122,6 +122,16 @@ def test_what_a_fault_of_ours_ended_counts_nothing_and_is_told(tmp_path: Path) -
     assert "2 attempts by a fault of the model" in page_of(found)
 
 
+def test_one_agent_with_two_models_is_two_participants(tmp_path: Path) -> None:
+    for number, model in enumerate(("small", "large", None)):
+        add(tmp_path, f"{number}", "a", 0.1 * number, by="codex", kind="agent", model=model)
+        add(tmp_path, f"w{number}", "a", None, by="codex", kind="agent", model=model)
+    found = facts(read(tmp_path), own=False)["rows"]
+    told = [(row["participant"], row["attempts"], row["waiting"]) for row in found]
+    waiting = {"not scored": 1}
+    assert told == [("codex", 1, waiting), ("codex · large", 1, waiting), ("codex · small", 1, waiting)]
+
+
 def test_an_attempt_that_its_participant_ended_cannot_be_replaced(tmp_path: Path) -> None:
     folder = add(tmp_path, "1", "a", 0.1, by="codex", kind="agent", fault="submission")
     ledger.append(folder / ledger.FILE, "replaced", {"reason": "better luck next time"})
