@@ -177,16 +177,19 @@ def granted(paper: Paper, asked: BudgetSettings) -> Budget:
     return Budget(**{**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
 
 
-def work(road: Road, options: Mapping[str, object], *, access: Access | None = None) -> Outcome:
+def work(
+    road: Road, options: Mapping[str, object], *, access: Access | None = None, agents: Path | None = None
+) -> Outcome:
     """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent.
 
     Args:
         road: The attempt.
         options: What the configuration says to the adapter.
         access: Which model they are given, and how; None: none.
+        agents: A folder of adapters that is looked into first.
     """
     who = road.attempt.participant
-    agent = open_agent(who.adapter)
+    agent = open_agent(who.adapter, agents)
     road.desk.note("resumed")
     try:
         outcome = agent.work(
@@ -220,7 +223,7 @@ def replace_attempt(road: Road, reason: str) -> None:
 
 def work_on(road: Road, settings: Settings) -> Outcome:
     """Let the participant work as the settings say."""
-    return work(road, settings.participant.options, access=access_of(settings))
+    return work(road, settings.participant.options, access=access_of(settings), agents=settings.agents_path)
 
 
 def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> HandedIn:

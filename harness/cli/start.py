@@ -17,6 +17,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "timesheet": ("desk", "List working time, metered commands and what was declared."),
     "withdraw": ("leaving", "End your attempt before its time."),
     "hand-over": ("leaving", "Let somebody else go on."),
+    "agents": ("machine", "List the adapters of agents, and which of their programs are installed."),
     "attempt": ("attempts", "Take a participant from brief to score."),
     "plan": ("plans", "Show, resume and cancel plans of several attempts."),
     "rerun": ("attempts", "Rerun a submission in the clean room, or go on with it."),
