@@ -70,14 +70,18 @@ def frozen(settings: Settings) -> dict[str, Any]:
     """Settings as JSON values that mean the same from any folder."""
     values = settings.model_dump(mode="json")
     who = values.pop("participant")
-    prices = values["models"]["prices"]
     places = {
         "paper": str(Path(settings.paper).resolve()) if Path(settings.paper).is_dir() else settings.paper,
         "results": str(settings.results.resolve()),
-        "models": {**values["models"], "prices": prices and str(Path(prices).resolve())},
-        "private_path": str(settings.private_path.resolve()) if settings.private_path else None,
+        "models": {**values["models"], "prices": _absolute(settings.models.prices)},
+        "private_path": _absolute(settings.private_path),
+        "agents_path": _absolute(settings.agents_path),
     }
     return {**values, **places, "participant": {**who.pop("options"), **who}}
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
 
 
 def thawed(item: Item) -> Settings:
