@@ -218,8 +218,8 @@ def test_a_fault_of_ours_replaces_the_attempt_and_counts_for_nobody(
     assert kinds(road)[-1] == "replaced"
     assert road.desk.account().state == "withdrawn"
     kept = read_results([road.store.root])
-    assert [(waiting.attempt, waiting.why) for waiting in kept.waiting] == [(road.attempt.id, "replaced")]
-    assert kept.entries == []
+    assert [(gone.attempt, gone.fault) for gone in kept.replaced] == [(road.attempt.id, "harness")]
+    assert (kept.entries, kept.waiting) == ([], [])
 
 
 HARNESS = """

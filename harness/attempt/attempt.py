@@ -15,6 +15,8 @@ Fault = Literal["none", "submission", "budget", "harness", "model"]
 `submission`: the agent crashed or gave up; `budget`: its time, tokens or dollars are used up; `model`: the provider
 failed for good; `harness`: ours. Only the last two are reasons to try again.
 """
+FAULTS_OF_OURS: tuple[Fault, ...] = ("harness", "model")
+"""That no participant answers for: such an attempt counts nothing, and a plan makes another one in its place."""
 
 
 class Who(Slip, frozen=True):
@@ -36,10 +38,6 @@ Condition = Literal["human", "human + assistant", "agent", "harness"]
 def condition_of(kind: str) -> Condition:
     """The condition that a kind of participant works under unless another is declared."""
     return "human" if kind == "human" else "agent" if kind == "agent" else "harness"
-
-
-FAULTS_OF_OURS: tuple[Fault, ...] = ("harness", "model")
-"""That no participant answers for: such an attempt is made anew, and counts nothing."""
 
 
 class Terms(Slip, frozen=True):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import readiness
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import SandboxSettings
 from harness.config import Settings
@@ -14,6 +13,7 @@ from harness.errors import UsageError
 from harness.handing import ensure_no_password, ensure_no_person, granted
 from harness.paper.load import open_paper
 from harness.plan.plan import Item
+from harness.readiness import ensure_ready as ensure_equipped
 from harness.record.files import canonical
 
 MOST = 10_000
@@ -61,7 +61,7 @@ def _item(settings: Settings, *, number: int, repeat: int, version: tuple[str, s
         paper=version[0],
         paper_version=version[1],
         kind=who.kind,
-        participant=who.name,
+        participant=f"{who.name} · {who.model}" if who.model else who.name,
         settings=frozen(settings),
     )
 
@@ -73,9 +73,15 @@ def frozen(settings: Settings) -> dict[str, Any]:
     places = {
         "paper": str(Path(settings.paper).resolve()) if Path(settings.paper).is_dir() else settings.paper,
         "results": str(settings.results.resolve()),
-        "private_path": str(settings.private_path.resolve()) if settings.private_path else None,
+        "models": {**values["models"], "prices": _absolute(settings.models.prices)},
+        "private_path": _absolute(settings.private_path),
+        "agents_path": _absolute(settings.agents_path),
     }
     return {**values, **places, "participant": {**who.pop("options"), **who}}
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
 
 
 def thawed(item: Item) -> Settings:
@@ -95,12 +101,12 @@ def ensure_ready(settings: Settings) -> tuple[str, str]:
     """
     ensure_no_person(settings)
     ensure_no_password(settings.tracking.uri)
-    readiness.ensure_ready(settings)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     granted(paper, settings.budget)
     if not paper.private.is_dir():
         remedy = "name them with private_path=FOLDER, or work in a clone; without them nothing can be scored"
         raise UsageError("this paper's references are not installed", where=paper.id, remedy=remedy)
+    ensure_equipped(settings)
     open_sandbox(SandboxSettings(backend=settings.sandbox.backend, waive=tuple(settings.sandbox.waive))).description()
     return paper.id, paper.version
 

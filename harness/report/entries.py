@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from harness.attempt.attempt import FAULTS_OF_OURS
 from harness.attempt.budget import ITEMS
 from harness.attempt.desk import Desk
 from harness.attempt.ledger import FILE as LEDGER
@@ -39,6 +40,12 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class _Who(_Part, frozen=True):
     kind: str
     name: str
+    model: str | None = None
+
+    @property
+    def called(self) -> str:
+        """Their name on a leaderboard: one agent with two models is two participants."""
+        return f"{self.name} · {self.model}" if self.model else self.name
 
 
 class _Worth(_Part, frozen=True):
@@ -78,6 +85,7 @@ class _Handed(_Part, frozen=True):
     at: datetime
     used: dict[str, _Amount]
     declared: dict[str, _Amount]
+    fault: str = "none"
 
 
 class _Point(_Part, frozen=True):
@@ -205,16 +213,15 @@ def _folders(path: str) -> list[str]:
 def _take(results: str, name: str, kept: Kept) -> None:
     folder = f"{results}/attempts/{name}"
     try:
-        if (event := _replaced(f"{folder}/{LEDGER}")) is not None:
-            kept.replaced.append(_given_place(name, _read(f"{folder}/attempt.json", _Begun), event))
-            return
         last = _last_submission(folder)
         found = _entry(results, name, last, kept.left_out) if last else None
         if found:
             kept.entries.append(found)
             return
         begun = _read(f"{folder}/attempt.json", _Begun)
-        if last is None and (verdict := _ended(f"{folder}/{LEDGER}", begun)) is not None:
+        if (event := _replaced(f"{folder}/{LEDGER}")) is not None:
+            kept.replaced.append(_given_place(name, begun, event))
+        elif last is None and (verdict := _ended(f"{folder}/{LEDGER}", begun)) is not None:
             kept.entries.append(_given_up(name, begun, verdict, _spent(folder)))
         else:
             kept.waiting.append(_waiting(name, begun, NOT_SCORED if last else NOT_HANDED_IN))
@@ -231,7 +238,7 @@ def _last_submission(folder: str) -> str | None:
 
 
 def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) -> Entry | None:
-    """None where it is not scored yet."""
+    """None where it is not scored yet, or was replaced: which no attempt is that only its participant has ended."""
     try:
         score = _read(f"{submission}/score.json", _Score)
     except FileNotFoundError:
@@ -239,12 +246,14 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
     if score.attempt != name:
         raise damaged(f"{submission}/score.json", f"the score of {name}", f"that of {score.attempt}")
     handed = _part(f"{submission}/submission.json", _Handed, name, problems)
+    if handed and handed.fault in FAULTS_OF_OURS and _replaced(f"{results}/attempts/{name}/{LEDGER}"):
+        return None
     over = _part(f"{submission}/over_time.json", _OverTime, name, problems)
     return Entry(
         attempt=name,
         paper=score.paper,
         version=score.paper_version,
-        participant=score.participant.name,
+        participant=_called(f"{results}/attempts/{name}", score.participant),
         kind=score.participant.kind,
         condition=score.condition,
         score=score.score.value,
@@ -252,7 +261,7 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
         high=score.score.high,
         coverage=score.score.coverage,
         verdict=score.verdict,
-        used=_known(handed.used, score.participant.kind) if handed else {},
+        used=handed.used if handed else {},
         declared=handed.declared.get("working", 0.0) if handed else 0.0,
         over_time={point.share: point.score.value for point in over.points if point.score} if over else {},
         at=handed.at.astimezone(UTC).isoformat(timespec="seconds") if handed else None,
@@ -265,39 +274,43 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
     )
 
 
+def _called(folder: str, scored: _Who) -> str:
+    """A score names nobody's model, the attempt does; people are called as they were credited."""
+    return _read(f"{folder}/attempt.json", _Begun).participant.called if scored.kind == "agent" else scored.name
+
+
 def _given_up(name: str, begun: _Begun, verdict: str, used: Mapping[str, float]) -> Entry:
     """What is withdrawn without anything handed in, or refused, counts 0: a bad attempt cannot be taken back."""
     return Entry(
-        attempt=name, paper=begun.paper, version=None, participant=begun.participant.name,
+        attempt=name, paper=begun.paper, version=None, participant=begun.participant.called,
         kind=begun.participant.kind, condition=begun.condition, score=0.0, low=0.0, high=0.0, coverage=1.0,
-        verdict=verdict, used=_known(used, begun.participant.kind), declared=0.0, over_time={}, at=None, verified=False,
+        verdict=verdict, used=used, declared=0.0, over_time={}, at=None, verified=False,
     )  # fmt: skip
 
 
 def _waiting(name: str, begun: _Begun, why: str) -> Waiting:
     who = begun.participant
     return Waiting(
-        attempt=name, paper=begun.paper, participant=who.name, kind=who.kind, condition=begun.condition, why=why
+        attempt=name, paper=begun.paper, participant=who.called, kind=who.kind, condition=begun.condition, why=why
     )
 
 
 def _given_place(name: str, begun: _Begun, event: _Event) -> Replaced:
     who, by = begun.participant, event.data.get("by")
     return Replaced(
-        attempt=name, paper=begun.paper, participant=who.name, kind=who.kind, condition=begun.condition,
+        attempt=name, paper=begun.paper, participant=who.called, kind=who.kind, condition=begun.condition,
         fault=str(event.data.get("fault", "harness"))[:20], by=None if by is None else str(by),
     )  # fmt: skip
 
 
 def _replaced(ledger: str) -> _Event | None:
-    """The event that says so; few have one, so that most ledgers need not be parsed."""
+    """The event that says so."""
     try:
         data = _bytes(ledger)
     except FileNotFoundError:
         return None
-    if b'"replaced"' not in data:
-        return None
-    return next((event for event in _events(data) if event.kind == "replaced"), None)
+    said = [event for event in _events(data) if event.kind == "replaced"]
+    return said[-1] if said else None  # what a plan says of it comes after what the attempt says itself
 
 
 def _ended(ledger: str, begun: _Begun) -> str | None:
@@ -318,13 +331,7 @@ def _spent(folder: str) -> dict[str, float]:
         found = Desk(folder=Path(folder)).account()
     except (RecordError, OSError):
         return {}
-    return {item: found.used(item) for item in ITEMS if item not in ("wall", "disk")}
-
-
-def _known(used: Mapping[str, float], kind: str) -> dict[str, float]:
-    """Without what nobody has measured: the model that a person asks, and dollars of a model without a known price."""
-    unknown = {"tokens", "dollars"} if kind == "human" else {"dollars"} if used.get("tokens") else set()
-    return {item: amount for item, amount in used.items() if amount or item not in unknown}
+    return {item: found.used(item) for item in ITEMS if item not in ("wall", "disk", *found.unmeasured)}
 
 
 def _events(data: bytes) -> Iterator[_Event]:

@@ -109,7 +109,7 @@ def test_what_an_agent_left_and_nobody_could_take_in_counts_0_and_a_persons_is_w
 def test_what_a_fault_of_ours_ended_counts_nothing_and_is_told(tmp_path: Path) -> None:
     add(tmp_path, "1", "a", 0.8, by="codex", kind="agent")
     for number, fault in enumerate(("model", "harness", "model")):
-        folder = add(tmp_path, f"x{number}", "a", 0.1 if number else None, by="codex", kind="agent")
+        folder = add(tmp_path, f"x{number}", "a", 0.1 if number else None, by="codex", kind="agent", fault=fault)
         ledger.append(folder / ledger.FILE, "replaced", {"plan": "p", "by": "1" if number else None, "fault": fault})
     found = read(tmp_path)
     [row] = facts(found, own=False)["rows"]
@@ -122,12 +122,29 @@ def test_what_a_fault_of_ours_ended_counts_nothing_and_is_told(tmp_path: Path) -
     assert "2 attempts by a fault of the model" in page_of(found)
 
 
+def test_one_agent_with_two_models_is_two_participants(tmp_path: Path) -> None:
+    for number, model in enumerate(("small", "large", None)):
+        add(tmp_path, f"{number}", "a", 0.1 * number, by="codex", kind="agent", model=model)
+        add(tmp_path, f"w{number}", "a", None, by="codex", kind="agent", model=model)
+    found = facts(read(tmp_path), own=False)["rows"]
+    told = [(row["participant"], row["attempts"], row["waiting"]) for row in found]
+    waiting = {"not scored": 1}
+    assert told == [("codex", 1, waiting), ("codex · large", 1, waiting), ("codex · small", 1, waiting)]
+
+
+def test_an_attempt_that_its_participant_ended_cannot_be_replaced(tmp_path: Path) -> None:
+    folder = add(tmp_path, "1", "a", 0.1, by="codex", kind="agent", fault="submission")
+    ledger.append(folder / ledger.FILE, "replaced", {"reason": "better luck next time"})
+    found = read(tmp_path)
+    assert (found.rows[0].attempts, found.replaced) == (1, ())
+
+
 def test_a_point_costs_what_all_attempts_used_over_what_they_scored(tmp_path: Path) -> None:
     priced = {"tokens": 2e6, "dollars": 3.0}
     for number, value in enumerate((0.9, 0.0, 0.6)):
         add(tmp_path, f"{number}", "a", value, by="codex", kind="agent", used=priced)
-        add(tmp_path, f"l{number}", "a", value, by="local", kind="agent", used={"tokens": 1e6, "dollars": 0.0})
-        add(tmp_path, f"h{number}", "a", value, used={"tokens": 0.0, "dollars": 0.0})
+        add(tmp_path, f"l{number}", "a", value, by="local", kind="agent", used={"tokens": 1e6})
+        add(tmp_path, f"h{number}", "a", value)
     found = read(tmp_path)
     each = {row["participant"]: row["per_point"] for row in facts(found, own=False)["rows"]}
     assert each["codex"]["dollars"] == pytest.approx(9 / 1.5)
