@@ -22,10 +22,11 @@ NESTED = [
     ("paper", "new"), ("paper", "show"), ("paper", "schema"), ("paper", "sync"), ("paper", "validate"),
     ("clock", "start"),
     ("clock", "pause"), ("clock", "note"), ("clock", "keep"), ("dispute", "raise"), ("dispute", "answer"),
-    ("dispute", "list"), ("export", "harbor"),
+    ("dispute", "list"), ("export", "harbor"), ("import", "harbor"),
 ]  # fmt: skip
 SILENT = {
     ("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep"), ("export",),
+    ("import",),
     ("guest",),
 }  # fmt: skip
 
