@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from guests import MadeTrial
 from handmade import commit, git
 from tiny_paper import WORK
 
 from harness.attempt.workspace import create_workspace
 from harness.exchange.harbor_job import BUNDLES
 from harness.paper.load import load_paper
-from harness.pipeline import rerun, score
-from harness.road import Road
-from harness.scoring.score import Score
-
-OVERRIDES = ("tracking=none",)
-MadeTrial = Callable[..., Path]
-
-
-def finish(road: Road) -> Score:
-    """From a submission to its score, without what people look at."""
-    rerun(road)
-    return score(road)
 
 
 @pytest.fixture

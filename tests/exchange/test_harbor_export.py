@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import Cli
+from guests import Cli
 
 from harness.attempt.task import start_commit_of
 from harness.errors import UsageError
