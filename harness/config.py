@@ -109,6 +109,8 @@ class Settings(_Settings):
     tracking: TrackingSettings
     results: Path
     private_path: Path | None = None
+    agents_path: Path | None = None
+    """A folder of adapters that is looked into first."""
     condition: Literal["human", "human + assistant", "agent", "harness"] | None = None
     """None: what the participant's kind says."""
     terms: TermsSettings = TermsSettings()

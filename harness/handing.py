@@ -19,6 +19,7 @@ from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
+from harness.attempt.quarters import take_sign
 from harness.attempt.submission import (
     HEAD,
     EmptySubmission,
@@ -170,16 +171,19 @@ def granted(paper: Paper, asked: BudgetSettings) -> Budget:
     return Budget(**{**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
 
 
-def work(road: Road, options: Mapping[str, object], *, access: Access | None = None) -> Outcome:
+def work(
+    road: Road, options: Mapping[str, object], *, access: Access | None = None, agents: Path | None = None
+) -> Outcome:
     """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent.
 
     Args:
         road: The attempt.
         options: What the configuration says to the adapter.
         access: Which model they are given, and how; None: none.
+        agents: A folder of adapters that is looked into first.
     """
     who = road.attempt.participant
-    agent = open_agent(who.adapter)
+    agent = open_agent(who.adapter, agents)
     road.desk.note("resumed")
     try:
         outcome = agent.work(
@@ -203,7 +207,19 @@ def work(road: Road, options: Mapping[str, object], *, access: Access | None = N
     road.desk.witness()
     road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
+    _keep_trajectory(road)
     return outcome
+
+
+def _keep_trajectory(road: Road) -> None:
+    """Tell what was done from the model's journal; where that fails, the journal is still there to tell it later."""
+    from harness.trajectory.keep import trajectory_of  # a person's verbs do not wait for it
+
+    try:
+        trajectory_of(road.desk)
+    except Exception as error:  # whatever it is: the work is done, and what follows it goes on
+        again = f"reproof trajectory {road.attempt.id}"
+        road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
 
 
 def replace_attempt(road: Road, reason: str) -> None:
@@ -213,7 +229,7 @@ def replace_attempt(road: Road, reason: str) -> None:
 
 def work_on(road: Road, settings: Settings) -> Outcome:
     """Let the participant work as the settings say."""
-    return work(road, settings.participant.options, access=access_of(settings))
+    return work(road, settings.participant.options, access=access_of(settings), agents=settings.agents_path)
 
 
 def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> HandedIn:
@@ -297,6 +313,8 @@ def withdraw(road: Road, reason: str) -> HandedIn | None:
 def _take_in(road: Road, into: Path, commit: str | None) -> tuple[Saved, Submission]:
     base, saved = road.attempt.start_commit, Saved(commit=None, log="")
     if commit is None:
+        if road.attempt.participant.kind == "agent":
+            take_sign(road.workspace)
         saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
         road.desk.witness()
     made = bundle(road.workspace, base, sandbox=road.sandbox, into=into)
@@ -368,6 +386,7 @@ def ensure_submission(road: Road) -> HandedIn:
             return close(road)
         remedy = "they hand it in themselves, with `reproof submit`, or it is handed in when their time is used up"
         raise UsageError("nothing was handed in yet", where=road.attempt.id, remedy=remedy)
+    road.desk.stop_lost_clock()
     replaced = any(event.kind == "replaced" for event in road.desk.events())
     fault: Fault = "harness" if replaced else "none"
     return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted", fault=fault))

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 KEY = "reproof"
 """What stands for a key inside: a word that opens nothing."""
+FORMATS = {
+    "openai": ("chat", "responses"),
+    "local": ("chat", "responses"),
+    "anthropic": ("messages",),
+    "gemini": ("generate",),
+}
+"""Which wire formats a provider speaks, by the names that the proxy has for them."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
@@ -32,13 +39,32 @@ def ensure_ready(settings: Settings) -> None:
     _ensure_metered(settings.budget, settings.models)
     if settings.participant.adapter == "human":
         return
-    adapter = open_agent(settings.participant.adapter)
+    adapter = open_agent(settings.participant.adapter, settings.agents_path)
+    _ensure_understood(settings, getattr(adapter, "SPEAKS", None))
     if (look := getattr(adapter, "ready", None)) is not None:
         look(dict(settings.participant.options))
     if access is not None:
         from harness.proxy.host import check
 
         check(access)
+
+
+def _ensure_understood(settings: Settings, speaks: str | None) -> None:
+    """See that the provider speaks the format that an adapter names, if it names one.
+
+    Raises:
+        ConfigError: It does not, or there is none.
+    """
+    formats = FORMATS.get(settings.models.provider, ())
+    if speaks is None or speaks in formats:
+        return
+    fitting = [provider for provider, spoken in FORMATS.items() if speaks in spoken]
+    raise ConfigError(
+        f"{settings.participant.adapter} needs a model that it can talk to",
+        where="models",
+        expected=" or ".join(f"models={provider}" for provider in fitting),
+        got=f"models={settings.models.provider}",
+    )
 
 
 def access_of(settings: Settings) -> Access | None:
@@ -62,6 +88,8 @@ def access_of(settings: Settings) -> Access | None:
             raise _unfit("participant.model", "a model's name", repr(name))
     if not re.match(r"https?://[^/\s@]+", models.upstream or ""):
         raise _unfit("models.upstream", "a URL such as https://host/path, without a password", models.upstream)
+    if settings.sandbox.backend == "process" or "network" in settings.sandbox.waive:
+        raise _unfit("sandbox", "a network of its own, on which an agent reaches its model", settings.sandbox.backend)
     from harness.proxy.host import Access
 
     return Access(

@@ -129,11 +129,6 @@ def test_verbs_work_inside(lives: Lives) -> None:
     assert "tokens" not in handed.used
 
 
-SOLVES = """
-exec(os.environ["ASK"]) if False else None
-"""
-
-
 def test_an_agent_asks_its_model_and_is_scored(lives: Lives) -> None:
     program = """
 import os, pathlib, subprocess

@@ -112,9 +112,12 @@ class Asking:
 
     @property
     def ended(self) -> str:
-        """What that is, in a word: the item of the budget that is used up, or `model`, `harness`, `submission`."""
+        """What that is, in a word: the item of the budget that is used up, `model`, or `failed`.
+
+        A proxy that refuses by itself, since its journal is full for instance, was brought there by the agent.
+        """
         fault = self._proxy.spent().fault if self._proxy else "none"
-        return scarcest(self._desk.account()) if fault == "budget" else fault
+        return scarcest(self._desk.account()) if fault == "budget" else "model" if fault == "model" else "failed"
 
 
 def scarcest(found: Account) -> str:

@@ -28,6 +28,8 @@ from harness.errors import UsageError
 
 AT_ONCE, CONNECTIONS = 4, 16
 """Verbs under way at once; connections answered at once."""
+MOST = 5000
+"""Commands and rehearsals of one attempt: each leaves an event, and a rehearsal its outputs."""
 LARGEST = 1 << 18
 """Bytes of a request."""
 _PATIENCE, _SEND_PATIENCE, _GRACE = 10.0, 120.0, 10.0
@@ -57,6 +59,7 @@ class Broker:
     _busy: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
     _open: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(CONNECTIONS))
     _over: threading.Event = field(default_factory=threading.Event)
+    _done: int = 0
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
@@ -95,6 +98,9 @@ class Broker:
             words = command(asked.words, asked.folder, self.desk)
         except UsageError as error:
             return _refuse(line, str(error))
+        self._done += words[0] != "status"
+        if self._done > MOST:
+            return _refuse(line, f"{MOST} commands and rehearsals were run; no more are in this attempt", status=75)
         if not self._busy.acquire(blocking=False):
             return _refuse(line, f"{AT_ONCE} commands are under way already; wait for one of them to end", status=75)
         try:

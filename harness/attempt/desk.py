@@ -19,7 +19,7 @@ from harness.attempt import clock, ledger
 from harness.attempt.asked import settle, toll
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.beside import left_behind, told
-from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, disk_of
+from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, disk_of, latest
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
@@ -197,6 +197,16 @@ class Desk:
                     import shutil
 
                     shutil.rmtree(data.gateway, ignore_errors=True)
+
+    def stop_lost_clock(self) -> None:
+        """Stop the clock of a harness that was killed, at its last sign of life."""
+        with self.held():
+            if self.account().running:
+                self.note("paused", reason="the harness was killed", at=self._last_life())
+
+    def _last_life(self) -> Moment:
+        last, sign = self.events()[-1].moment, self.pulse()
+        return latest(last, [sign] if sign else [])
 
     def start_clock(self) -> Account:
         """Start the participant's clock.

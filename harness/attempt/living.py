@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import socket
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from harness.attempt.asked import Asking
 from harness.attempt.attempt import Fault
 from harness.attempt.broker import brokering
+from harness.attempt.desk import Desk
 from harness.attempt.participant import Assignment, Outcome
 from harness.attempt.quarters import (
     LINES,
@@ -24,6 +26,7 @@ from harness.attempt.quarters import (
     SIGN,
     TEN_MINUTES,
     TOOLS,
+    VERSION,
     Launch,
     Quarters,
     give_sign,
@@ -34,6 +37,7 @@ from harness.attempt.quarters import (
     take_sign,
 )
 from harness.attempt.work import Done
+from harness.record.files import write_text
 
 if TYPE_CHECKING:
     from harness.proxy.host import Proxy
@@ -60,15 +64,29 @@ class _Watch:
     _silent_since: float | None = None
     _signed: bool = False
     _next_beat: float = 0.0
+    _failed: Exception | None = None
 
     def run(self) -> None:
-        """Look until told to stop."""
-        while not self._over.wait(_OFTEN):
-            self._look()
+        """Look until told to stop; an agent that can no longer be looked at is ended."""
+        try:
+            while not self._over.wait(_OFTEN):
+                self._look()
+        except Exception as error:  # whatever it is, it is raised again where the agent was started
+            self._failed = error
+            self.cancel.set()
+
+    def hush(self) -> None:
+        """Have the thread end."""
+        self._over.set()
 
     def stop(self) -> None:
-        """Look no more."""
-        self._over.set()
+        """Look no more.
+
+        Raises:
+            ReproofError: It could not be looked at, of the ledger for instance.
+        """
+        if self._failed is not None:
+            raise self._failed
 
     def _look(self) -> None:
         desk = self.assignment.bench.desk
@@ -106,17 +124,18 @@ def live(assignment: Assignment, launch: Launch) -> Outcome:
     """
     desk = assignment.bench.desk
     ignore_sign(desk.workspace)
+    if launch.version:
+        write_text(desk.folder / VERSION, f"{launch.version}\n")
     with quarters(desk, launch) as place:
         try:
-            done, watch, asking = _lived(assignment, launch, place)
+            return _lived(assignment, launch, place)
         finally:
             take_sign(desk.workspace)
             if launch.trajectory is not None:
                 keep_reported(place.home, launch.trajectory, desk.folder)
-    return outcome(launch, done, ended=watch.ended, asking=asking)
 
 
-def _lived(assignment: Assignment, launch: Launch, place: Quarters) -> tuple[Done, _Watch, Asking | None]:
+def _lived(assignment: Assignment, launch: Launch, place: Quarters) -> Outcome:
     desk, cancel = assignment.bench.desk, threading.Event()
     with contextlib.ExitStack() as stack:
         stack.enter_context(brokering(desk, place.lines, environment=_trusted(assignment)))
@@ -126,8 +145,9 @@ def _lived(assignment: Assignment, launch: Launch, place: Quarters) -> tuple[Don
         watch = _Watch(assignment=assignment, asking=asking, cancel=cancel)
         thread = threading.Thread(target=watch.run, daemon=True)
         thread.start()
-        stack.callback(thread.join)
         stack.callback(watch.stop)
+        stack.callback(thread.join)
+        stack.callback(watch.hush)
         words = (*_forwarded(assignment, place), *launch.words)
         assignment.tell(f"working: {shlex.join(launch.words)[:200]}")
         bench = assignment.bench if asking is None else replace(assignment.bench, environments={})
@@ -139,7 +159,29 @@ def _lived(assignment: Assignment, launch: Launch, place: Quarters) -> tuple[Don
             cancel=cancel,
             wall=desk.account().left("wall"),
         )
-    return done, watch, asking
+        if asking is not None and not _answers(place.lines / MODEL):
+            return Outcome(note="the proxy to its model was gone", ended="harness", fault="harness")
+        return outcome(launch, done, ended=_limit(done, watch, desk), asking=asking)
+
+
+def _limit(done: Done, watch: _Watch, desk: Desk) -> str | None:
+    """The limit that ended an agent; None if it ended by itself."""
+    if done.killed_by != "cancel":
+        return done.killed_by
+    return watch.ended or ("cpu" if desk.account().left("cpu") == 0 else "cancel")
+
+
+def _answers(socket_file: Path) -> bool:
+    """Whether somebody listens there: an agent can keep the proxy busy, and cannot end it."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.setblocking(False)
+        try:
+            line.connect(str(socket_file))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def _trusted(assignment: Assignment) -> dict[str, str]:
@@ -202,17 +244,16 @@ def outcome(launch: Launch, done: Done, *, ended: str | None, asking: Asking | N
     Args:
         launch: What was run.
         done: How its program ended.
-        ended: The limit by which the watch ended it, if it did.
+        ended: The limit that ended it, if one did.
         asking: What it had asked of its model, if it had one.
     """
-    by = ended if done.killed_by == "cancel" else done.killed_by
     final = asking.final if asking else None
-    how = f"was ended by its {by} limit" if by else f"ended with exit code {done.exit}"
+    how = f"was ended by its {ended} limit" if ended else f"ended with exit code {done.exit}"
     said = f"{Path(launch.words[0]).name} {how}" + (f"; its model answered no more: {final}" if final else "")
     last = "\n".join(done.log.splitlines()[-5:])
-    word = by or ("done" if done.exit == 0 else "failed")
-    if word == "failed" and final is not None:
-        word = asking.ended if asking else word
+    word = ended or ("done" if done.exit == 0 else "failed")
+    if ended is None and asking is not None and final is not None:
+        word = asking.ended  # most programs end well when nobody answers them any more
     return Outcome(note=said + (f"; its last words:\n{last}" if last else ""), ended=word, fault=fault_of(word))
 
 

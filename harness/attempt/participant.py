@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 AGENTS_PATH = "REPROOF_AGENTS_PATH"
 """Environment variable: further folders of adapters, separated as PATH is."""
+ENTRY_POINTS = "reproof.agents"
+"""Group of the entry points by which an installed package offers adapters: `NAME = "module"`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,33 +87,72 @@ class Participant(Protocol):
         ...
 
 
-def agents_folders() -> list[Path]:
-    """Folders in which adapters are looked for: those named by the environment, and ours."""
+def agents_folders(own: Path | None = None) -> list[Path]:
+    """Folders in which adapters are looked for: the one asked for, those named by the environment, and ours."""
     named = [Path(part) for part in os.environ.get(AGENTS_PATH, "").split(os.pathsep) if part]
     package = Path(harness.__file__).parent
-    return [*named, package.parent / "agents", package / "agents"]
+    return [*([own] if own else []), *named, package.parent / "agents", package / "agents"]
 
 
-def find_agents() -> dict[str, Path]:
-    """Every adapter's file by its name; of two with one name the first folder's is taken."""
-    found: dict[str, Path] = {}
-    for folder in agents_folders():
-        for path in sorted(folder.glob("*.py")):
-            found.setdefault(path.stem, path)
+def find_agents(own: Path | None = None) -> dict[str, Path | EntryPoint]:
+    """Every adapter by its name: a file of a folder, or what an installed package offers as an entry point.
+
+    Of two with one name the first folder's is taken, and ours last.
+    """
+    *named, beside, inside = agents_folders(own)
+    found: dict[str, Path | EntryPoint] = {}
+    for folder in named:
+        _add(found, folder)
+    for point in entry_points(group=ENTRY_POINTS):
+        found.setdefault(point.name, point)
+    for folder in (beside, inside):
+        _add(found, folder)
     return found
 
 
-def open_agent(name: str) -> Participant:
+def _add(found: dict[str, Path | EntryPoint], folder: Path) -> None:
+    for path in sorted(folder.glob("*.py")):
+        found.setdefault(path.stem, path)
+
+
+def open_agent(name: str, own: Path | None = None) -> Participant:
     """The adapter of that name.
+
+    Args:
+        name: Its name.
+        own: A folder that is looked into first.
 
     Raises:
         UsageError: Nobody knows the name.
-        PaperError: The file lacks `work`.
+        PaperError: The file lacks `work`, or does not import.
     """
-    found = find_agents()
+    found = find_agents(own)
     if name not in found:
         raise unknown("adapter", name, found)
-    module = load_plugin(found[name])
+    return load_agent(found[name])
+
+
+def load_agent(source: Path | EntryPoint) -> Participant:
+    """An adapter from where it was found.
+
+    Raises:
+        PaperError: It lacks `work`, or does not import.
+    """
+    module = load_plugin(source) if isinstance(source, Path) else _loaded(source)
     if not callable(getattr(module, "work", None)):
-        raise PaperError("this adapter lacks its function", where=found[name], expected="work(assignment) -> Outcome")
+        expected = "work(assignment) -> Outcome"
+        raise PaperError("this adapter lacks its function", where=where_of(source), expected=expected)
     return cast(Participant, module)
+
+
+def where_of(source: Path | EntryPoint) -> str:
+    """Where an adapter was found, for people."""
+    return str(source) if isinstance(source, Path) else f"{source.value} (entry point {ENTRY_POINTS})"
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        got = f"{type(error).__name__}: {error}"
+        raise PaperError("this adapter does not import", where=where_of(point), got=got) from error

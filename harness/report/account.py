@@ -24,7 +24,7 @@ SHOW: dict[str, Callable[[float], str]] = {
     "disk": show_size,
     "env_steps": lambda steps: f"{steps:,.0f}",
     "tokens": lambda tokens: f"{tokens:,.0f}",
-    "dollars": lambda dollars: f"${dollars:,.4g}",
+    "dollars": lambda dollars: f"{dollars:,.4g}",
 }
 LABELS = {
     "working": "working time",
@@ -62,7 +62,7 @@ def status(desk: Desk, found: Account) -> dict[str, Any]:
         "left": {item: found.left(item) for item in ITEMS},
         "declared": {item: found.declared(item) for item in DECLARABLE},
         "environments": found.streams,
-        "deadline": deadline(found).isoformat(timespec="seconds"),
+        "deadline": deadline(found, attempt.participant.kind).isoformat(timespec="seconds"),
         "unrecorded": round(found.unrecorded, 3),
         "submissions": found.submissions,
         "workspace": attempt.workspace,
@@ -71,9 +71,10 @@ def status(desk: Desk, found: Account) -> dict[str, Any]:
     }
 
 
-def deadline(found: Account) -> datetime:
-    """When the wall time is used up."""
-    return datetime.now(UTC) + timedelta(seconds=found.budget.wall - found.wall)
+def deadline(found: Account, kind: str = "human") -> datetime:
+    """When the wall time is used up, or for an agent, whose clock nobody pauses, whichever time comes first."""
+    wall = found.budget.wall - found.wall
+    return datetime.now(UTC) + timedelta(seconds=min(wall, found.time_left) if kind == "agent" else wall)
 
 
 def status_lines(desk: Desk, found: Account) -> Iterator[str]:
@@ -92,7 +93,7 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
         left = "not limited" if limit is None else f"of {show(limit)}, {show(found.left(item) or 0.0)} left"
         yield f"{LABELS[item]:13} {show(found.used(item))} {left}" + (f" ({show(own)} self-declared)" if own else "")
         yield from _streams(found) if item == "env_steps" else ()
-    yield f"{'deadline':13} {deadline(found):%Y-%m-%d %H:%M} UTC"
+    yield f"{'deadline':13} {deadline(found, attempt.participant.kind):%Y-%m-%d %H:%M} UTC"
     yield ""
     yield from (f"next: {line}" for line in what_next(desk, found))
 
@@ -134,6 +135,8 @@ def what_next(desk: Desk, found: Account) -> Iterator[str]:
             yield "reproof clock start"
         case "interrupted":
             yield "reproof clock start; time you worked meanwhile: reproof clock note --working '1 h' 'what I did'"
+        case "running" if desk.attempt.participant.kind == "agent":
+            yield "reproof exec -- COMMAND (metered); reproof check (a rehearsal); git commit, and end when it is done"
         case "running":
             metered = "reproof exec -- COMMAND (metered); reproof check (a rehearsal); "
             yield f"{metered if found.left('cpu') != 0 else ''}reproof clock pause REASON"
@@ -153,6 +156,8 @@ def one_line(found: Account) -> str:
     left = ", ".join(f"{show_seconds(found.left(item) or 0.0)} {words}" for item, words in parts)
     steps = found.left("env_steps")
     left += "" if steps is None else f", {SHOW['env_steps'](steps)} env steps"
+    models = {item: found.left(item) for item in ("tokens", "dollars")}
+    left += "".join(f", {SHOW[item](some)} {item}" for item, some in models.items() if some is not None)
     return f"left: {left}; deadline {deadline(found):%Y-%m-%d %H:%M} UTC"
 
 

@@ -19,6 +19,8 @@ from harness.report.kept import kept_points, kept_score
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Plan
 from harness.scoring.score import Score
+from harness.trajectory.atif import Trajectory
+from harness.trajectory.keep import trajectory_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +36,21 @@ class Dossier:
     measured: list[Measurement]
     points: list[Point]
     plan: Plan
-    last: Event
-    """Of the ledger, when this was read."""
+    events: tuple[Event, ...]
+    """The ledger, when this was read."""
     disputes: list[Dispute]
     submissions: int
     paper: Paper | None
     """The paper by which it was scored; None where it is not found any more."""
     missing: str | None
     """Why the paper is None."""
+    trajectory: Trajectory | None = None
+    """What an agent did; None where no model was asked."""
+
+    @property
+    def last(self) -> Event:
+        """Of the ledger."""
+        return self.events[-1]
 
 
 def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
@@ -66,11 +75,12 @@ def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
         measured=read(folder / "measurements.json", Measurements).measurements,
         points=kept_points(desk),
         plan=read(folder / "private" / "plan.json", Plan),
-        last=desk.events()[-1],
+        events=desk.events(),
         disputes=disputes(desk),
         submissions=len(desk.submissions),
         paper=found,
         missing=missing,
+        trajectory=trajectory_of(desk),
     )
 
 
