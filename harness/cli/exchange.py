@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.completion import offer_papers
 from harness.cli.desk import private_option
 from harness.cli.terminal import as_json, print_json
+
+if TYPE_CHECKING:
+    from harness.exchange.taking import Taken
+    from harness.road import Road
+    from harness.scoring.score import Score
+
+
+def _finish(road: Road) -> Score:
+    """Everything that follows a submission; a mirror that is late is told and spoils nothing."""
+    from harness.cli.attempts import finish, mirrored
+
+    result = finish(road)
+    mirrored(road)
+    return result
 
 
 @click.group()
@@ -58,17 +73,61 @@ def guest() -> None:
     Example:
       reproof guest
     """
-    from harness.cli.attempts import finish, mirrored
     from harness.cli.terminal import Teller
     from harness.exchange.host import Host, serve
-    from harness.road import Road
-    from harness.scoring.score import Score
-
-    def finished(road: Road) -> Score:
-        result = finish(road)
-        mirrored(road)
-        return result
 
     answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may be printed there
     with Teller() as teller:
-        serve(sys.stdin, answers, Host(finish=finished, tell=teller.say))
+        serve(sys.stdin, answers, Host(finish=_finish, tell=teller.say))
+
+
+@click.group(name="import")
+def import_() -> None:
+    """Take in what agents did in another harness, rerun and score it here.
+
+    \b
+    Example:
+      reproof import harbor jobs/2026-11-23__08-00-00
+    """
+
+
+@import_.command("harbor")
+@click.argument("job", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("overrides", nargs=-1)
+@as_json
+def import_harbor(job: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Rerun and score the trials of a job of Harbor's.
+
+    What Harbor counted is kept as reported, and shown beside; tokens, dollars and times are self-declared. A trial that
+    is here already stays as it is, and what was interrupted goes on. OVERRIDES are settings, as in `reproof attempt`.
+
+    \b
+    Example:
+      reproof import harbor jobs/2026-11-23__08-00-00
+      reproof import harbor jobs/monday results=runs/monday slots=all --json
+    """
+    from dataclasses import asdict
+
+    from harness.cli.terminal import Teller
+    from harness.exchange.taking import Taker
+
+    found = []
+    with Teller() as teller:
+        taker = Taker(finish=_finish, tell=teller.say, progress=teller.progress, overrides=overrides)
+        for taken in taker.take(job):
+            found.append(taken)
+            if not as_json:
+                click.echo(_line(taken))
+    if as_json:
+        print_json([asdict(taken) for taken in found])
+
+
+def _line(taken: Taken) -> str:
+    """One trial in a line: what was measured here, what the other harness counted, and why not where not."""
+    from harness.report.text import plain
+
+    value = "" if taken.value is None else f"{taken.verdict} {taken.value:.3f}"
+    reported = "" if taken.reported is None else f"  reported {taken.reported:g}"
+    fault = "" if taken.fault == "none" else f"  ({taken.fault})"
+    head = f"{taken.trial:40} {taken.state:8} {value}{reported}{fault}"
+    return plain("  ".join(part for part in (head.rstrip(), taken.attempt or "", taken.why) if part))

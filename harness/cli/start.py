@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pack": ("archive", "Write one file from which others can verify an attempt."),
     "verify": ("archive", "Rerun and score a packed attempt here, and show where it differs."),
     "export": ("exchange", "Write papers as tasks of another harness."),
+    "import": ("exchange", "Rerun and score what agents did in another harness."),
     "guest": ("exchange", "Let an agent of another harness work here; that harness calls this."),
     "track": ("mirror", "Mirror attempts to MLflow from their records."),
     "mlflow": ("mirror", "Open MLflow's UI on the mirrored runs."),

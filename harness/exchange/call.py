@@ -70,6 +70,7 @@ class Call:
             await asyncio.to_thread(self._process.wait, _END)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            await asyncio.to_thread(self._process.wait)
 
     def _send(self, future: Future[dict[str, Any]], question: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -85,9 +86,10 @@ class Call:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            said = json.loads(line)
-            self._waiting.pop(said.pop("id")).set_result(said)
+        with self._process.stdout as answers:
+            for line in answers:
+                said = json.loads(line)
+                self._waiting.pop(said.pop("id")).set_result(said)
         with self._lock:
             self._gone = True
             for future in self._waiting.values():

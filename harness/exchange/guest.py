@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.attempt.living import fault_of
 from harness.attempt.participant import Outcome
 from harness.attempt.task import start_commit_of
 from harness.cleanroom.sandbox import Completed, Mount
@@ -26,6 +28,8 @@ ORIGIN = "origin.json"
 HOME = "/reproof/home"
 """What a guest's programs find as their home."""
 _GUEST = "guest"
+_OURS = {("harbor", "oracle"), ("harbor", "nop")}
+"""Guests that try the task out and are nobody's agent: no leaderboard ranks them."""
 _LONGEST = 200
 
 
@@ -63,6 +67,8 @@ def guest_settings(origin: Origin, paper: str, overrides: Iterable[str]) -> Sett
     """
     name = f"{origin.agent} {origin.model}" if origin.model else origin.agent
     own = [f"paper={quoted(paper)}", f"participant={_GUEST}", f"participant.name={quoted(plain(name))}"]
+    if (origin.harness, origin.agent) in _OURS:
+        own.append("condition=harness")
     return compose([*own, *overrides])[0]
 
 
@@ -155,8 +161,13 @@ def leave(guest: Guest, reason: str) -> None:
     guest.road.desk.note("paused", reason=reason)
 
 
-def judge(guest: Guest, finish: Callable[[Road], Score]) -> dict[str, Any]:
+def judge(guest: Guest, finish: Callable[[Road], Score], *, tokens: int | None = None) -> dict[str, Any]:
     """Close the room, hand in what the workspace holds, rerun and score it; asked again, say the same.
+
+    Args:
+        guest: Who has worked.
+        finish: From a submission to its score.
+        tokens: What the other harness says that its model used: self-declared.
 
     Raises:
         HarnessFault: Faults of this machine ended runs: that is nobody's zero.
@@ -164,15 +175,19 @@ def judge(guest: Guest, finish: Callable[[Road], Score]) -> dict[str, Any]:
     with guest.lock:
         if guest.verdict is None:
             leave(guest, "done")
-            guest.verdict = verdict_on(guest.road, finish, Outcome(note=_how(guest.room)))
+            if tokens:
+                with contextlib.suppress(UsageError):  # the time is used up: then that stands
+                    guest.road.desk.declare("as the other harness reports", {"tokens": tokens}, all_of_it=True)
+            guest.verdict = verdict_on(guest.road, finish, _outcome(guest.room))
         return guest.verdict
 
 
-def _how(room: Room) -> str:
+def _outcome(room: Room) -> Outcome:
     done = room.ended.result() if room.ended.done() and not room.ended.exception() else None
     if done is None or done.killed_by in (None, "cancel"):
-        return "worked in another harness"
-    return f"worked in another harness, and was ended by the {done.killed_by} limit"
+        return Outcome(note="worked in another harness")
+    note = f"worked in another harness, and was ended by the {done.killed_by} limit"
+    return Outcome(note=note, ended=done.killed_by, fault=fault_of(done.killed_by))
 
 
 def verdict_on(road: Road, finish: Callable[[Road], Score], outcome: Outcome) -> dict[str, Any]:

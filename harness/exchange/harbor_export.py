@@ -59,6 +59,11 @@ timeout_sec = {working:.1f}
 [verifier]
 timeout_sec = {verifier:.1f}
 
+[[verifier.collect]]
+timeout_sec = 300.0
+command = '''
+{hand_in}'''
+
 [environment]
 network_mode = "no-network"
 build_timeout_sec = 1800.0
@@ -81,20 +86,20 @@ cd {workspace}
 git add --all
 git -c user.name=oracle -c user.email=oracle@reproof.invalid commit -q -m "The reference"
 """
+_HAND_IN = """\
+mkdir -p /logs/artifacts && rm -rf {bundle} && cd {workspace} || exit
+git add --all --ignore-errors .
+git -c user.name=agent -c user.email=agent@reproof.invalid commit -q -m "uncommitted work, as it was handed in"
+if [ "$(git rev-parse HEAD)" = {start} ]; then : > {bundle}
+else git bundle create -q --version=2 {bundle} HEAD ^{start}; fi
+"""
 _TEST = """\
 #!/bin/sh
-# Only Reproof scores: its environment for Harbor (-e {environment}) makes the
-# verdict outside and never runs this script. Anywhere else the commits are laid where `reproof import harbor JOB` finds
-# them, and the reward is 0 until it has rerun them. What the agent left as a reward is deleted first.
-rm -rf /logs/verifier/reward.json /logs/verifier/reward.txt {bundle}
-mkdir -p /logs/verifier /logs/artifacts
-cd {workspace} && git add --all --ignore-errors . &&
-    git -c user.name=agent -c user.email=agent@reproof.invalid commit -q -m "uncommitted work, as it was handed in"
-if [ "$(git -C {workspace} rev-parse HEAD)" = {start} ]; then
-    : > {bundle}
-else
-    git -C {workspace} bundle create -q --version=2 {bundle} HEAD ^{start}
-fi
+# Only Reproof scores. Its environment for Harbor (-e {environment})
+# makes the verdict outside and never runs this script. Anywhere else the reward is 0, whatever the agent has left,
+# until `reproof import harbor JOB` has rerun the commits that task.toml's hook lays beside the trial.
+rm -rf /logs/verifier/reward.json /logs/verifier/reward.txt
+mkdir -p /logs/verifier
 printf '{{"reward": 0, "scored": 0}}\\n' > /logs/verifier/reward.json
 """
 
@@ -151,11 +156,11 @@ def _texts(paper: Paper, folder: Path, start: str) -> None:
         verifier=_VERIFIER_SECONDS,
         memory=MEMORY // 2**20,
         workspace=WORKSPACE,
+        hand_in=_HAND_IN.format(workspace=WORKSPACE, bundle=BUNDLE, start=start),
     )
     write_text(folder / "instruction.md", instruction)
     write_text(folder / "task.toml", toml)
-    test = _TEST.format(environment=ENVIRONMENT, workspace=WORKSPACE, bundle=BUNDLE, start=start)
-    _script(folder / "tests" / "test.sh", test)
+    _script(folder / "tests" / "test.sh", _TEST.format(environment=ENVIRONMENT))
 
 
 def _environment(paper: Paper, folder: Path) -> str:

@@ -86,7 +86,7 @@ class Host:
 
     def judge(self, *, tokens: int | None = None) -> dict[str, Any]:
         """End the work, hand it in, rerun and score it; `tokens` is what the other harness says of the model."""
-        return judge(self._guest, self.finish)
+        return judge(self._guest, self.finish, tokens=tokens)
 
     def close(self) -> None:
         """Should the guest be gone without a verdict, end everything in the room."""

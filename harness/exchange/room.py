@@ -176,6 +176,8 @@ class Room:
             self._over = self._over or f"the room's answer makes no sense: {type(error).__name__}"
             self._cancel.set()
         self._hang_up()
+        with self._lock:
+            self._line.close()
 
     def _heard(self, source: IO[bytes]) -> bool:
         header = source.readline(_LINE)

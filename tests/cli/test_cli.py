@@ -23,11 +23,11 @@ NESTED = [
     ("clock", "start"),
     ("clock", "pause"), ("clock", "note"), ("clock", "keep"), ("dispute", "raise"), ("dispute", "answer"),
     ("dispute", "list"), ("plan", "list"), ("plan", "show"), ("plan", "resume"), ("plan", "cancel"),
-    ("export", "harbor"),
+    ("export", "harbor"), ("import", "harbor"),
 ]  # fmt: skip
 SILENT = {
     ("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep"), ("export",),
-    ("guest",), ("plan",),
+    ("guest",), ("plan",), ("import",),
 }  # fmt: skip
 
 
