@@ -74,7 +74,11 @@ def test_the_whole_road_under_an_evil_name(cli: Cli, tmp_path: Path) -> None:
     ]
     commit(workspace, {"reproduction/work.py": WORK, "reported.json": json.dumps({EVIL: 1})}, EVIL)
     said += [reproof("check"), reproof("timesheet"), reproof("submit"), reproof("report"), reproof("attempts", *kept)]
-    said += [reproof("withdraw", "--because", EVIL), reproof("leaderboard", *kept), reproof("status", EVIL, *kept, code=2)]
+    said += [
+        reproof("withdraw", "--because", EVIL),
+        reproof("leaderboard", *kept),
+        reproof("status", EVIL, *kept, code=2),
+    ]
     assert all(map(harmless, said)), [text for text in said if not harmless(text)]
     for text in (reproof("timesheet", "--csv"), reproof("leaderboard", "--csv", *kept)):
         assert any("cmd|" in cell for cell in cells(text))
