@@ -76,8 +76,9 @@ class Server:
                 return await self._go(course, request)
             except Refused as refused:
                 return self._refuse(course, refused)
-            except Gone:
-                course.ended, course.said, course.free = "cut", "the agent left while the provider was busy", True
+            except Gone as gone:
+                course.ended, course.said = "cut", "the agent left, or the attempt ended, while the provider was busy"
+                course.free, course.waited = True, gone.waited
                 return web.Response(status=499)
             except asyncio.CancelledError:
                 course.ended, course.said = "cut", "the attempt ended"
