@@ -1,4 +1,4 @@
-"""The participant that is any program: run in quarters, told the brief's path, the deadline and how its model is asked."""
+"""The participant that is any program: run in quarters, told the brief's path, the deadline and its model."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def kinds(road: Road) -> list[str]:
 
 def test_verbs_work_inside(lives: Lives) -> None:
     script = """
-    reproof status --json; echo "status $?"
+    reproof status --json && reproof status; echo "status $?"
     reproof exec -- sh -c 'echo from a sibling; pwd; exit 3'; echo "exec $?"
     cd reproduction && reproof exec -- pwd; cd ..
     reproof check; echo "check $?"
@@ -101,6 +101,9 @@ def test_verbs_work_inside(lives: Lives) -> None:
     assert (road.folder / "home/memory").read_text() == "kept\n"
     assert (handed.ended, handed.fault) == ("done", "none")
     assert "tokens" not in handed.used
+    assert "workspace: /reproof/work\n" in said
+    assert str(road.folder) not in said
+    assert [event.data["command"][:5] for event in road.desk.events() if event.kind == "executed"][-1] == "sh -c"
     assert kinds(road).count("executed") >= 4  # two commands, the rehearsal's runs, the agent itself
 
 
