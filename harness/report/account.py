@@ -232,7 +232,9 @@ def timesheet_csv(found: Account) -> str:
     text = StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: inert(value) for key, value in row.items()} for row in timesheet(found))
+    figures = DECLARABLE  # ours: a minus sign before what was waited makes no formula of it
+    rows = timesheet(found)
+    writer.writerows({key: value if key in figures else inert(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 
