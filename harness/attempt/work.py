@@ -124,7 +124,7 @@ class Bench:
             heard = replace(job, listener=Listener(output=output, usage=live.hear))
             with _interrupts_cancel(cancel) as interrupted:
                 done = self._run(heard, cancel, live, table)
-            live.end(done)
+            done = live.end(done)
         if interrupted:
             raise KeyboardInterrupt
         return done
@@ -228,7 +228,7 @@ class _Live:
         self._job = os.urandom(8).hex()
         self._path = desk.folder / EXECUTING / f"{self._job}.json"
         self._next = time.monotonic() + _OFTEN
-        self._ended = False
+        self._ended = self._spent = False
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(exist_ok=True, mode=0o700)
@@ -265,20 +265,24 @@ class _Live:
         self.keep(usage)
         self._desk.witness()
         if self._desk.account().left("cpu") == 0:
+            self._spent = True
             self._cancel.set()
 
     def keep(self, usage: Usage) -> None:
         """Write down what it has used, for whoever comes next should nobody write down its end."""
         self._keep(_facts(usage))
 
-    def end(self, done: Done) -> None:
-        """Write the command's end into the ledger."""
+    def end(self, done: Done) -> Done:
+        """Write the command's end into the ledger; what was ended because all CPU time was used up says so."""
+        if self._spent and done.killed_by == "cancel":
+            done = replace(done, killed_by="cpu")
         ended = done.killed_by or ("done" if done.exit == 0 else "failed")
         steps = told(done.closing.used) if done.closing else {}
         facts = {**_facts(done.usage), "exit": done.exit, "ended": ended, **steps}
         self._desk.note("executed", job=self._job, command=self._command, **facts)
         self._desk.witness()
         self._ended = True
+        return done
 
 
 def _facts(usage: Usage) -> dict[str, Any]:
