@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -73,9 +73,9 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         PaperError: A paper that does not hold together.
     """
     ensure_no_password(settings.tracking.uri)
-    ensure_ready(settings)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
+    ensure_ready(settings, budget)
     store, now = Store(settings.results.resolve()), _now()
     name = name or attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
@@ -269,7 +269,8 @@ def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> Hande
             land(staging, road.folder / SUBMISSIONS / f"{len(road.desk.submissions) + 1:03}")
         road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
     if saved.problem:
-        road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
+        counts = "what could be is" if saved.commit else "the last commit counts"
+        road.tell(f"uncommitted work could not all be committed, so {counts}: {saved.problem}")
     road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
     return handed
 

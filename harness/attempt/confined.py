@@ -28,7 +28,7 @@ export GIT_DIR="$2/.git" GIT_WORK_TREE="$2" GIT_INDEX_FILE="${TMPDIR:-/tmp}/inde
 cd "$2" || exit
 head=$(git rev-parse --verify 'HEAD^{commit}') || exit
 git read-tree "$head" || exit
-git add --all --ignore-errors .
+git add --all --ignore-errors . || : >"$1/left"
 tree=$(git write-tree) || exit
 : >"$1/commit"
 [ "$tree" != "$(git rev-parse "$head^{tree}")" ] || exit 0
@@ -38,7 +38,8 @@ echo "$commit" >"$1/commit"
 unset GIT_INDEX_FILE
 git reset -q || true
 """
-"""Commits everything onto HEAD; words: work tree, message. Leaves `commit`, empty where nothing was new."""
+"""Commits everything onto HEAD; words: work tree, message. Leaves `commit`, empty where nothing was new, and
+`left` where something could not be added."""
 
 BUNDLE = f"""\
 export GIT_DIR="$2/.git"

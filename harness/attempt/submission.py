@@ -87,7 +87,7 @@ class Saved:
     log: str
     """What Git said, for instance of files that could not be added."""
     problem: str | None = None
-    """Why nothing could be committed, through no fault of ours; the last commit stands as it was."""
+    """Why not all could be committed, through no fault of ours; without a new commit the last one stands as it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def commit_uncommitted(
         if odd := oddity(workspace):
             return Saved(commit=None, log="", problem=str(not_plain(workspace, odd)))
         done = run_git(
-            sandbox, SAVE, *words, mounts=(mount,), files=("commit",), into=into, limits=work, idle=limits.idle
+            sandbox, SAVE, *words, mounts=(mount,), files=("commit", "left"), into=into, limits=work, idle=limits.idle
         )
         if done.exit != 0:
             message = "uncommitted work could not be committed"
@@ -139,7 +139,8 @@ def commit_uncommitted(
                 return Saved(commit=None, log=done.log, problem=str(error))
             raise error
         names = hashes(done, "commit", into=into, where=workspace)
-        return Saved(commit=names[0] if names else None, log=done.log)
+        left = f"some of it could not be added: {done.log.strip()[-200:]}" if done.collected["left"] == "ok" else None
+        return Saved(commit=names[0] if names else None, log=done.log, problem=left)
 
 
 def bundle(

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Offered = list["CompletionItem[str]"]
-SETTINGS = ("paper", "results", "slots", "private_path", "condition", "workspace")
+SETTINGS = ("paper", "results", "slots", "private_path", "agents_path", "condition", "workspace")
 """Settings of an attempt that are no group of configs/; each group is one too."""
-_FOLDERS = {"results", "private_path"}
+_FOLDERS = {"results", "private_path", "agents_path"}
 _SLOTS = ("curtailed", "all")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _ATTEMPT = re.compile(r"\d{8}-\d{6}-[A-Za-z0-9_.-]{1,150}-[0-9a-f]{4}")

@@ -40,11 +40,14 @@ HOSTILE = [
     "notes",
 ]
 KEYS = [
-    "budget=", "condition=", "engine=", "paper=", "participant=", "private_path=", "results=", "sandbox=", "slots=",
-    "tracking=", "workspace=",
+    "agents_path=", "budget=", "condition=", "engine=", "models=", "paper=", "participant=", "private_path=",
+    "results=", "sandbox=", "slots=", "tracking=", "workspace=",
 ]  # fmt: skip
 OURS = [path.parent.name for path in (Path(harness.__file__).parent.parent / "papers").glob("*/paper.yaml")]
-PARTICIPANTS = ["alternative", "command", "guest", "hard_coder", "human", "mutation", "reference", "replay", "starter"]
+PARTICIPANTS = [
+    "aider", "alternative", "claude", "codex", "command", "gemini", "guest", "hard_coder", "human", "mini", "mutation",
+    "opencode", "reference", "replay", "starter",
+]  # fmt: skip
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 
