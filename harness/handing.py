@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -210,7 +210,7 @@ def work(
     return outcome
 
 
-def _program(agent: object, options: Mapping[str, object]) -> dict[str, str]:
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:
     """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
     known = getattr(agent, "INSTALLATION", None)
     return {} if known is None else {"program": f"{known.program} {options.get('version') or known.version}"}
@@ -257,7 +257,8 @@ def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> Hande
             land(staging, road.folder / SUBMISSIONS / f"{len(road.desk.submissions) + 1:03}")
         road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
     if saved.problem:
-        road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
+        counts = "what could be is" if saved.commit else "the last commit counts"
+        road.tell(f"uncommitted work could not all be committed, so {counts}: {saved.problem}")
     road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
     return handed
 

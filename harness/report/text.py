@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_FORMULA = "=+-@＝＋－＠"
+
 
 def inline(text: str) -> str:
     r"""A text that cannot leave its line.
@@ -24,9 +26,11 @@ def plain(text: str, *, also: str = "") -> str:
 
 
 def inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula.
+    r"""A text that no spreadsheet takes for a formula, in half or full width, and no terminal for a command.
 
-    >>> inert("=cmd()")
-    "'=cmd()"
+    >>> inert("=cmd()"), inert(" \t=1"), inert("\x1b[2J")
+    ("'=cmd()", "' \t=1", '\\x1b[2J')
     """
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    text = plain(text)
+    begins = text.lstrip()[:1]
+    return f"'{text}" if text[:1] == "\t" or (begins and begins in _FORMULA) else text
