@@ -14,7 +14,7 @@ from harness.trajectory.atif import Agent, FinalMetrics, Step, SubagentRef, Traj
 from harness.trajectory.formats import READERS
 from harness.trajectory.heard import Heard, Hearing
 from harness.trajectory.steps import Allowance, steps_of
-from harness.trajectory.tame import tame_name
+from harness.trajectory.tame import tame_name, tame_text
 from harness.trajectory.threads import Thread, told_apart
 
 MOST_LOOKS = 20_000_000
@@ -49,6 +49,8 @@ def derive(exchanges: Iterable[Exchange], *, attempt: str, agent: str, version: 
     heard, notes = _heard(exchanges)
     if not heard:
         return None
+    heard, apart = _conversing(heard)
+    notes += apart
     threads, allowance = told_apart(heard), Allowance()
     main = max(threads, key=_weight)
     who = Agent(name=tame_name(agent) or "agent", version=tame_name(version) or "unknown")
@@ -80,6 +82,17 @@ def _heard(exchanges: Iterable[Exchange]) -> tuple[list[Heard], list[str]]:
     except RecordError as error:
         notes.append(f"the journal is damaged after {len(heard)} exchanges: {error.message}")
     return heard, notes
+
+
+def _conversing(heard: list[Heard]) -> tuple[list[Heard], list[str]]:
+    """Exchanges that say anything, and a note on the others: what was refused before it was read, for instance."""
+    kept = [item for item in heard if item.elements or item.opening or item.answered]
+    if not kept or len(kept) == len(heard):
+        return heard, []
+    first = next(item for item in heard if not (item.elements or item.opening or item.answered))
+    count = len(heard) - len(kept)
+    were = f"{count} requests belong" if count > 1 else "1 request belongs"
+    return kept, [f"{were} to no conversation (the first: {tame_text(first.exchange.said, 200) or 'empty'})"]
 
 
 def _weight(thread: Thread) -> tuple[bool, int, int]:
