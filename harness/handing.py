@@ -67,9 +67,9 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
         PaperError: A paper that does not hold together.
     """
     _ensure_no_password(settings.tracking.uri)
-    ensure_ready(settings)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
+    ensure_ready(settings, budget)
     store, now = Store(settings.results.resolve()), _now()
     name = attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
@@ -184,7 +184,7 @@ def work(
     """
     who = road.attempt.participant
     agent = open_agent(who.adapter, agents)
-    road.desk.note("resumed")
+    road.desk.note("resumed", **_program(agent, options))
     try:
         outcome = agent.work(
             Assignment(
@@ -220,6 +220,12 @@ def _keep_trajectory(road: Road) -> None:
     except Exception as error:  # whatever it is: the work is done, and what follows it goes on
         again = f"reproof trajectory {road.attempt.id}"
         road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
+
+
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, str]:
+    """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
+    known = getattr(agent, "INSTALLATION", None)
+    return {} if known is None else {"program": f"{known.program} {options.get('version') or known.version}"}
 
 
 def replace_attempt(road: Road, reason: str) -> None:

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from harness.attempt.quarters import REPORTED
 from harness.overtime import Point
 from harness.paper.quantities import show_size
+from harness.proxy.exchange import JOURNAL
 from harness.report.dossier import Dossier
 from harness.report.text import plain
 from harness.report.timeline import Entry, beside, clock, entries_of, moments, summary
@@ -80,6 +81,8 @@ class Timeline:
     lines: list[Line | Gap]
     short: int
     """Texts that are shortened."""
+    heard: bool
+    """Whether a proxy of ours heard it; else it came with the attempt, from elsewhere."""
     reported: str
     """The file in which the agent tells of itself, with its size; empty where there is none."""
 
@@ -103,6 +106,7 @@ def timeline_of(found: Dossier) -> Timeline | None:
         beside=others,
         lines=[_line(entry, cut, most) if isinstance(entry, Entry) else entry for entry in shown],
         short=cut.short,
+        heard=(found.folder.parents[1] / JOURNAL).exists(),
         reported=_reported(found.folder.parents[1]),
     )
 

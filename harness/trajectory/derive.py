@@ -10,7 +10,7 @@ import msgspec
 
 from harness.errors import RecordError
 from harness.proxy.exchange import Exchange, Tokens
-from harness.trajectory.atif import Agent, FinalMetrics, Step, SubagentRef, Trajectory
+from harness.trajectory.atif import VERSION, Agent, FinalMetrics, Step, SubagentRef, Trajectory
 from harness.trajectory.formats import READERS
 from harness.trajectory.heard import Heard, Hearing
 from harness.trajectory.steps import Allowance, steps_of
@@ -110,7 +110,7 @@ def _trajectory(thread: Thread, who: Agent, allowance: Allowance, *, main: bool)
     for step in steps:  # what is the agent's own model need not be said at each step
         step.model_name = None if step.model_name == model else step.model_name
     return Trajectory(
-        schema_version="ATIF-v1.8",
+        schema_version=VERSION,
         trajectory_id="main" if main else f"from exchange {first.number}",
         agent=agent,
         steps=steps or [Step(step_id=1, timestamp=first.at, source="system", message="(nothing was said)")],
