@@ -26,7 +26,6 @@ from harness.attempt.quarters import (
     SIGN,
     TEN_MINUTES,
     TOOLS,
-    VERSION,
     Launch,
     Quarters,
     give_sign,
@@ -37,7 +36,6 @@ from harness.attempt.quarters import (
     take_sign,
 )
 from harness.attempt.work import Done
-from harness.record.files import write_text
 
 if TYPE_CHECKING:
     from harness.proxy.host import Proxy
@@ -124,8 +122,6 @@ def live(assignment: Assignment, launch: Launch) -> Outcome:
     """
     desk = assignment.bench.desk
     ignore_sign(desk.workspace)
-    if launch.version:
-        write_text(desk.folder / VERSION, f"{launch.version}\n")
     with quarters(desk, launch) as place:
         try:
             return _lived(assignment, launch, place)
