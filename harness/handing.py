@@ -73,9 +73,9 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         PaperError: A paper that does not hold together.
     """
     ensure_no_password(settings.tracking.uri)
-    ensure_ready(settings)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
+    ensure_ready(settings, budget)
     store, now = Store(settings.results.resolve()), _now()
     name = name or attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
@@ -190,7 +190,7 @@ def work(
     """
     who = road.attempt.participant
     agent = open_agent(who.adapter, agents)
-    road.desk.note("resumed")
+    road.desk.note("resumed", **_program(agent, options))
     try:
         outcome = agent.work(
             Assignment(
@@ -214,6 +214,12 @@ def work(
     road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
     return outcome
+
+
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, str]:
+    """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
+    known = getattr(agent, "INSTALLATION", None)
+    return {} if known is None else {"program": f"{known.program} {options.get('version') or known.version}"}
 
 
 def replace_attempt(road: Road, reason: str) -> None:

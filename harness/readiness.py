@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.attempt.attempt import Who
+from harness.attempt.attempt import Budget, Who
 from harness.attempt.participant import open_agent
 from harness.attempt.quarters import PORT, Endpoint
 from harness.config import BudgetSettings, ModelSettings, Settings
@@ -25,11 +26,16 @@ FORMATS = {
 }
 """Which wire formats a provider speaks, by the names that the proxy has for them."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+_URL = re.compile(r"https?://[^/\s@?#]+(/[^\s@?#]*)?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
-def ensure_ready(settings: Settings) -> None:
+def ensure_ready(settings: Settings, budget: Budget | None = None) -> None:
     """See that nothing is missing that an agent will need.
+
+    Args:
+        settings: Of the attempt.
+        budget: What it will be granted; None: what the settings say of it.
 
     Raises:
         UsageError: An unknown adapter, a program that is not installed, or a key that is not set.
@@ -46,7 +52,8 @@ def ensure_ready(settings: Settings) -> None:
     if access is not None:
         from harness.proxy.host import check
 
-        check(access)
+        dollars = budget.dollars if budget else settings.budget.dollars
+        check(replace(access, dollars=dollars))
 
 
 def _ensure_understood(settings: Settings, speaks: str | None) -> None:
@@ -86,7 +93,7 @@ def access_of(settings: Settings) -> Access | None:
     for name in (model, *models.models):
         if not _NAME.fullmatch(name):
             raise _unfit("participant.model", "a model's name", repr(name))
-    if not re.match(r"https?://[^/\s@]+", models.upstream or ""):
+    if not _URL.fullmatch(models.upstream or ""):
         raise _unfit("models.upstream", "a URL such as https://host/path, without a password", models.upstream)
     if settings.sandbox.backend == "process" or "network" in settings.sandbox.waive:
         raise _unfit("sandbox", "a network of its own, on which an agent reaches its model", settings.sandbox.backend)

@@ -171,7 +171,13 @@ def test_time_that_is_spent_asking_a_model_in_vain_is_the_models_fault(works: Wo
         ("sleep 60", {"working": 2.0}, "working", "budget"),
         ("sleep 60", {"wall": 2.0}, "wall", "budget"),
         ("while :; do :; done", {"cpu": 0.5}, "cpu", "budget"),
-        ("reproof exec -- sh -c 'while :; do :; done'; sleep 60", {"cpu": 1.5}, "cpu", "budget"),
+        pytest.param(
+            "reproof exec -- sh -c 'while :; do :; done'; sleep 60",
+            {"cpu": 1.5},
+            "cpu",
+            "budget",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_whose_fault_an_end_is(works: Works, script: str, budget: dict[str, float], ended: str, fault: str) -> None:
@@ -192,6 +198,7 @@ def test_a_busy_provider_costs_no_working_time(works: Works) -> None:
     assert found.used("working") < found.wall - waited + 0.5
 
 
+@pytest.mark.slow
 def test_the_deadline_moves_by_what_was_waited(works: Works) -> None:
     """Four seconds of work, of which the provider takes more than it would leave."""
     program = f"{ASKS} ask('x'); print('answered'); time.sleep(2)"
@@ -243,6 +250,7 @@ work(road, {"run": ["sh", "-c", sys.argv[3]], "environment": {"ASK": sys.argv[4]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_harness_leaves_usage_commits_and_journal(
     chosen: Chosen, environment: dict[str, str], number: signal.Signals

@@ -98,8 +98,9 @@ class Broker:
             words = command(asked.words, asked.folder, self.desk)
         except UsageError as error:
             return _refuse(line, str(error))
-        self._done += words[0] != "status"
-        if self._done > MOST:
+        costs = words[0] != "status"
+        self._done += costs
+        if costs and self._done > MOST:
             return _refuse(line, f"{MOST} commands and rehearsals were run; no more are in this attempt", status=75)
         if not self._busy.acquire(blocking=False):
             return _refuse(line, f"{AT_ONCE} commands are under way already; wait for one of them to end", status=75)
@@ -186,15 +187,15 @@ def command(words: list[str], folder: str, desk: Desk) -> list[str]:
         return [verb, *_switches([word for word in rest if word.startswith("-")]), *own, "--", *experiments]
     if verb == "exec":
         options, run = _parted(rest)
-        where = ["--folder", _beneath(folder), "--memory", str(MEMORY // 4)]
+        where = [f"--folder={_beneath(folder)}", "--memory", str(MEMORY // 4)]
         return [verb, *options, *own, *where, "--", *run] if run else [verb, *options, *own]
-    raise UsageError(f"`reproof {verb[:40]}` is not for in here", remedy=_HINT)
+    raise UsageError(f"`reproof {ascii(verb[:40])[1:-1]}` is not for in here", remedy=_HINT)
 
 
 def _switches(words: list[str]) -> list[str]:
     for word in words:
         if word not in _SWITCHES:
-            raise UsageError("this word is not known in here", got=repr(word[:80]), remedy=_HINT)
+            raise UsageError("this word is not known in here", got=ascii(word[:80]), remedy=_HINT)
     return words
 
 
@@ -214,15 +215,15 @@ def _parted(words: list[str]) -> tuple[list[str], list[str]]:
                 raise UsageError("this option has a value", where=name)
             options.append(f"{name}={value if equals else rest.pop(0)}")
         else:
-            raise UsageError("this option is not known in here", got=repr(word[:80]), remedy=_HINT)
+            raise UsageError("this option is not known in here", got=ascii(word[:80]), remedy=_HINT)
     return options, rest
 
 
 def _beneath(folder: str) -> str:
-    """A folder of the workspace, as the clean room names it; its root for any other."""
+    """A folder as it lies in the workspace; the workspace's root for any other."""
     path = PurePosixPath(folder)
     inside = path.is_relative_to(WORKSPACE) and ".." not in path.parts
-    return str(path) if inside else WORKSPACE
+    return str(path.relative_to(WORKSPACE)) if inside else "."
 
 
 def _read(line: socket.socket) -> _Asked:

@@ -199,8 +199,11 @@ def read_inside(folder: Path, name: str, *, most: int) -> bytes | None:
             file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here)
         except (OSError, IndexError):
             return None
-        with os.fdopen(file, "rb") as stream:
-            return stream.read(most) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
+        stack.callback(os.close, file)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            return None
+        with os.fdopen(file, "rb", closefd=False) as stream:
+            return stream.read(most)
 
 
 TEN_MINUTES, SIGN = 600.0, "TEN_MINUTES_LEFT"

@@ -1,4 +1,4 @@
-"""What a lab lets an agent reach, and what was spent of it: the two records that cross to the proxy's process."""
+"""What a lab lets an agent reach, and what was spent of it: the records that cross to the proxy's process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.proxy.exchange import Tokens
-from harness.proxy.prices import Provider
+from harness.proxy.prices import Price, Provider
 from harness.record.files import Slip
 
 Fault = Literal["none", "submission", "budget", "harness", "model"]
@@ -60,3 +60,12 @@ class Spent(Slip, frozen=True, kw_only=True):
     """Why no more is answered."""
     fault: Fault = "none"
     """Whose fault that is."""
+
+
+class Order(Slip, frozen=True, kw_only=True):
+    """What the proxy's process is to do."""
+
+    access: Access
+    prices: dict[str, Price | None]
+    """Of each model."""
+    journal: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
-from harness.proxy.access import Access, Fault, Spent
+from harness.proxy.access import Fault, Spent
 from harness.proxy.exchange import Exchange
-from harness.proxy.prices import Price, price_of
+from harness.proxy.prices import Price
 from harness.record.files import read_slip
 
 SPENT = "spent.json"
@@ -21,18 +21,17 @@ _MOST_WAITS = 10_000
 class Account:
     """What was spent, added up and written after each exchange."""
 
-    def __init__(self, access: Access, path: Path) -> None:
+    def __init__(self, prices: Mapping[str, Price | None], path: Path) -> None:
         """Go on where an earlier process has left it; what ended that one does not end this."""
-        self.path = path
-        self.prices = {model: price_of(model, provider=access.format, table=access.prices) for model in access.models}
-        priced = all(price is not None for price in self.prices.values())
+        self.path, self._prices = path, prices
+        priced = all(price is not None for price in prices.values())
         before = read_slip(path, Spent) if path.exists() else Spent(dollars=0.0 if priced else None)
         self.spent = msgspec.structs.replace(before, final=None, fault="none")
         self._write()
 
     def price(self, model: str) -> Price | None:
         """What a model costs."""
-        return self.prices.get(model)
+        return self._prices.get(model)
 
     def add(self, exchange: Exchange, *, sent: bool) -> None:
         """Add an exchange; `sent`: it reached the provider."""

@@ -14,6 +14,7 @@ from harness.proxy import asking
 from harness.proxy.access import Access
 from harness.proxy.account import Account
 from harness.proxy.asking import Asked, Endpoint
+from harness.proxy.bound import Bounds
 from harness.proxy.course import Course
 from harness.proxy.exchange import Format, Journal
 from harness.proxy.purse import Purse
@@ -42,6 +43,7 @@ class Server:
         """Begin with a budget that nothing was taken from."""
         self._access, self._journal, self._account = access, journal, account
         self._upstream = Upstream(access, session, account.wait)
+        self._bounds = Bounds()
         self._purse = Purse(tokens=access.tokens, dollars=access.dollars)
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._count = journal.count
@@ -62,6 +64,8 @@ class Server:
         """Answer a request."""
         if (request.method, request.path) in (("GET", "/v1/models"), ("GET", "/v1beta/models")):
             return _models(self._access)
+        if (request.method, request.path) == ("HEAD", "/"):  # some clients look first whether anybody is there
+            return web.Response()
         task = asyncio.current_task()
         assert task is not None
         async with self._gate:
@@ -94,7 +98,7 @@ class Server:
         if len(body) <= _SHOWN:
             course.request = _lenient(body)
         self._still_open()
-        asked = asking.read(body, to, self._access.models)
+        asked = asking.read(body, to, self._access)
         course.asked, course.request, course.model = asked, asked.original, asked.model
         await self._reserve(course, asked)
         course.sent = True
@@ -117,8 +121,9 @@ class Server:
     async def _reserve(self, course: Course, asked: Asked) -> None:
         if not self._purse.limited:
             return
+        course.bound = self._bounds.of(asked)
         course.reserved = await self._purse.reserve(
-            course.number, input=asked.size + 2048, output=asked.output, price=self._account.price(asked.model)
+            course.number, input=course.bound.most, output=asked.output, price=self._account.price(asked.model)
         )
         self._still_open()
         if asked.output is None or asked.output > course.reserved.output:
@@ -200,19 +205,22 @@ class Server:
         return web.Response(status=502, body=refused.body(course.format), content_type="application/json")
 
     def _refuse(self, course: Course, refused: Refused) -> web.StreamResponse:
-        course.said, course.status, course.free = refused.said, refused.status, True
+        course.said, course.status, course.free = refused.said, refused.status(course.format), True
         course.ended = "failed" if course.sent else "refused"
         if refused.reason == "budget":
             self._account.finish(refused.said, "budget")
         if refused.reason == "away":
-            self._account.finish(refused.said, "model" if course.sent else "harness")
-        return web.Response(status=refused.status, body=refused.body(course.format), content_type="application/json")
+            self._account.finish(refused.said, "model" if course.sent else "submission")
+        body = refused.body(course.format)
+        return web.Response(status=course.status, body=body, content_type="application/json")
 
     async def _keep(self, course: Course) -> None:
         """Charge for an exchange, and keep it."""
         if course.counted:
             return
         exchange = course.exchange(self._account.price(course.model))
+        if course.bound is not None and not exchange.estimated and exchange.tokens.input:
+            self._bounds.learn(course.bound, exchange.tokens.input)
         if course.reserved is not None:
             await self._purse.settle(course.number, tokens=exchange.tokens, dollars=exchange.dollars)
         self._account.add(exchange, sent=course.sent)

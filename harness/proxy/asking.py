@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from harness.proxy.access import Access
 from harness.proxy.exchange import Format
 from harness.proxy.fields import cleaned
 from harness.proxy.prices import Provider
@@ -23,6 +24,8 @@ FORMATS: dict[Provider, tuple[Format, ...]] = {
     "gemini": ("generate",),
     "local": ("chat", "responses"),
 }
+_LEAST_THOUGHT = 1024
+"""Tokens; Anthropic takes no smaller budget."""
 _ENDPOINTS: dict[str, Format] = {
     "/v1/chat/completions": "chat",
     "/v1/responses": "responses",
@@ -35,7 +38,8 @@ _LIMITS: dict[Format, tuple[tuple[str, ...], ...]] = {
     "messages": (("max_tokens",),),
     "generate": (("generationConfig", "maxOutputTokens"),),
 }
-"""Where a request says how long its answer may be; the first is where we say it."""
+"""Where a request says how long its answer may be; the first is where we say it, the last where a server may be
+older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class Asked:
     """We have asked for a chunk with the usage that the agent has not asked for."""
     limited: bool = False
     """The limit of its answer is ours."""
+    old: bool = False
+    """Its server may know the older name of that limit alone."""
 
     @property
     def path(self) -> str:
@@ -90,8 +96,16 @@ class Asked:
             if _at(self.body, path) is not None:
                 _put(self.body, path, output)
         if self.output is None:
-            _put(self.body, _LIMITS[self.format][0], output)
+            _put(self.body, _LIMITS[self.format][-1 if self.old else 0], output)
         self.limited = True
+        self._think_less(output)
+
+    def _think_less(self, output: int) -> None:
+        """Have Anthropic's thoughts fit into an answer, or it refuses the request."""
+        thinking: dict[str, Any] = self.body.get("thinking") or {}
+        if self.format == "messages" and (_at(self.body, ("thinking", "budget_tokens")) or 0) >= output:
+            enough = output >= 2 * _LEAST_THOUGHT
+            self.body["thinking"] = {**thinking, "budget_tokens": output // 2} if enough else {"type": "disabled"}
 
 
 def endpoint(method: str, path: str) -> Endpoint:
@@ -111,7 +125,7 @@ def endpoint(method: str, path: str) -> Endpoint:
     raise Refused(f"{method[:16]} {path[:100]} is not let through; only models can be asked", reason="unknown")
 
 
-def read(body: bytes, to: Endpoint, models: tuple[str, ...]) -> Asked:
+def read(body: bytes, to: Endpoint, access: Access) -> Asked:
     """Check a body, and make it ready to be sent.
 
     Raises:
@@ -120,12 +134,15 @@ def read(body: bytes, to: Endpoint, models: tuple[str, ...]) -> Asked:
     original = parsed(body)
     kept = cleaned(to.format, original)
     model = to.model if to.model is not None else kept.get("model")
-    if model not in models:
-        raise Refused(f"the model {str(model)[:100]!r} is not allowed here; allowed: {', '.join(models)}")
+    if model not in access.models:
+        raise Refused(f"the model {str(model)[:100]!r} is not allowed here; allowed: {', '.join(access.models)}")
     streams = to.streams if to.format == "generate" else kept.get("stream") is True
     asked = Asked(format=to.format, model=model, streams=streams, original=original, body=kept, size=len(body))
     if to.format == "chat" and streams:
         _ask_for_usage(asked)
+    if to.format == "responses" and access.format == "openai":
+        kept["store"] = False  # it would be kept unless we say so
+    asked.old = access.format == "local"
     return asked
 
 

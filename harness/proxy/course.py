@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from harness.proxy.asking import Asked
+from harness.proxy.bound import Bound
 from harness.proxy.exchange import Ended, Exchange, Format, Tokens
 from harness.proxy.prices import Price
 from harness.proxy.purse import Reserved
@@ -26,6 +27,7 @@ class Course:
     model: str = ""
     request: dict[str, Any] = field(default_factory=dict)
     asked: Asked | None = None
+    bound: Bound | None = None
     reserved: Reserved | None = None
     sent: bool = False
     """It may have reached the provider."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import select
 import socket as sockets
@@ -17,9 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from harness.errors import ConfigError, HarnessFault
-from harness.proxy.access import Access, Spent
+from harness.proxy.access import Access, Order, Spent
 from harness.proxy.account import SPENT
-from harness.proxy.prices import price_of, unpriced
+from harness.proxy.prices import Price, price_of, unpriced
 from harness.record.files import private_folder, read_slip
 
 __all__ = ["Access", "Proxy", "Spent", "proxying", "spent"]
@@ -66,10 +65,11 @@ def proxying(access: Access, *, socket: Path, journal: Path) -> Iterator[Proxy]:
         UsageError: The access cannot work: a budget in dollars without a price, a wrong address.
         HarnessFault: The process does not start.
     """
-    check(access)
+    prices = check(access)
     private_folder(journal.parent)
     with _listening(socket) as listening:
-        child = _start(access, listening, journal)
+        order = Order(access=access, prices=prices, journal=str(journal.resolve()))
+        child = _start(order, listening, journal)
     try:
         _until_ready(child, journal)
         yield Proxy(socket, journal)
@@ -78,8 +78,11 @@ def proxying(access: Access, *, socket: Path, journal: Path) -> Iterator[Proxy]:
         socket.unlink(missing_ok=True)
 
 
-def check(access: Access) -> None:
+def check(access: Access) -> dict[str, Price | None]:
     """Find before the start what would be found later.
+
+    Returns:
+        The price of each model; None where nobody knows it.
 
     Raises:
         UsageError: The access cannot work.
@@ -87,10 +90,12 @@ def check(access: Access) -> None:
     if not access.models:
         raise ConfigError("no model may be asked for", expected="the name of one at least")
     _check_address(access)
-    for model in access.models:
-        price = price_of(model, provider=access.format, table=access.prices)
-        if price is None and access.dollars is not None:
-            raise unpriced(model, access.prices)
+    prices = {model: price_of(model, provider=access.format, table=access.prices) for model in access.models}
+    if access.dollars is not None:
+        for model, price in prices.items():
+            if price is None:
+                raise unpriced(model, access.prices)
+    return prices
 
 
 def _check_address(access: Access) -> None:
@@ -117,7 +122,7 @@ def _listening(path: Path) -> Iterator[sockets.socket]:
         yield listening
 
 
-def _start(access: Access, listening: sockets.socket, journal: Path) -> subprocess.Popen[bytes]:
+def _start(order: Order, listening: sockets.socket, journal: Path) -> subprocess.Popen[bytes]:
     with journal.with_name("proxy.txt").open("ab") as said:
         child = subprocess.Popen(
             [sys.executable, "-m", "harness.proxy.server", str(listening.fileno())],
@@ -129,9 +134,7 @@ def _start(access: Access, listening: sockets.socket, journal: Path) -> subproce
             start_new_session=True,  # a Ctrl-C in the terminal is the harness's to handle
         )
     assert child.stdin is not None
-    shown = {field.name: getattr(access, field.name) for field in dataclasses.fields(access)}
-    shown["prices"] = None if access.prices is None else str(access.prices.resolve())
-    child.stdin.write(msgspec.json.encode({"access": shown, "journal": str(journal.resolve())}) + b"\n")
+    child.stdin.write(msgspec.json.encode(order, enc_hook=str) + b"\n")
     child.stdin.flush()
     return child
 

@@ -12,6 +12,8 @@ Reason = Literal["budget", "request", "unknown", "away", "broken"]
 """The budget is used up; something is not let through; no such endpoint; the provider is away for good; its answer
 broke off, and may be asked for again."""
 _STATUS: dict[Reason, int] = {"budget": 403, "request": 400, "unknown": 404, "away": 403, "broken": 502}
+_ASKED_AGAIN = 403
+"""Codex, the client of responses, asks five times more after this one, and not after 400."""
 _KINDS: dict[Reason, tuple[str, str | None, str, str]] = {
     "budget": ("insufficient_quota", "insufficient_quota", "billing_error", "PERMISSION_DENIED"),
     "request": ("invalid_request_error", None, "invalid_request_error", "INVALID_ARGUMENT"),
@@ -30,10 +32,10 @@ class Refused(Exception):
         super().__init__(said)
         self.said, self.reason = said, reason
 
-    @property
-    def status(self) -> int:
+    def status(self, format: Format) -> int:
         """Of HTTP."""
-        return _STATUS[self.reason]
+        status = _STATUS[self.reason]
+        return 400 if status == _ASKED_AGAIN and format == "responses" else status
 
     def body(self, format: Format) -> bytes:
         """The error as that provider would write it."""
@@ -46,5 +48,5 @@ def _shape(format: Format, refused: Refused) -> dict[str, Any]:
     if format == "messages":
         return {"type": "error", "error": {"type": anthropic, "message": said}}
     if format == "generate":
-        return {"error": {"code": refused.status, "message": said, "status": google}}
+        return {"error": {"code": refused.status(format), "message": said, "status": google}}
     return {"error": {"message": said, "type": kind, "param": None, "code": code}}

@@ -14,12 +14,11 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from harness.proxy.access import Access
+from harness.proxy.access import Order
 from harness.proxy.account import SPENT, Account
 from harness.proxy.answering import Server
 from harness.proxy.exchange import Journal
@@ -39,9 +38,10 @@ class _Turned(asyncio.Protocol):
         transport.close()
 
 
-async def serve(access: Access, listening: socket.socket, journal: Path) -> None:
+async def serve(order: Order, listening: socket.socket) -> None:
     """Serve until standard input ends."""
-    account, kept = Account(access, journal.with_name(SPENT)), Journal(journal, most=access.journal)
+    journal, access = Path(order.journal), order.access
+    account, kept = Account(order.prices, journal.with_name(SPENT)), Journal(journal, most=access.journal)
     async with connected() as session:
         answering = Server(access, kept, account, session)
         server = web.Server(answering.handle, access_log=None, max_line_size=8190, max_field_size=16380)
@@ -65,7 +65,7 @@ async def _end_of_input() -> None:
         pass
 
 
-def _first_line() -> dict[str, Any]:
+def _first_line() -> Order:
     """The order, without reading on: what follows is the end of standard input."""
     line = b""
     while not line.endswith(b"\n"):
@@ -73,8 +73,7 @@ def _first_line() -> dict[str, Any]:
         if not piece:
             raise SystemExit("the order did not come")
         line += piece
-    found: dict[str, Any] = msgspec.json.decode(line)
-    return found
+    return msgspec.json.decode(line, type=Order, dec_hook=lambda kind, value: kind(value))
 
 
 def main() -> None:
@@ -82,10 +81,8 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.umask(0o077)
     order = _first_line()
-    prices = order["access"].pop("prices")
-    access = msgspec.convert({**order["access"], "prices": prices and Path(prices)}, Access)
     with contextlib.closing(socket.socket(fileno=int(sys.argv[1]))) as listening:
-        asyncio.run(serve(access, listening, Path(order["journal"])))
+        asyncio.run(serve(order, listening))
 
 
 if __name__ == "__main__":
