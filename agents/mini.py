@@ -36,6 +36,7 @@ def work(assignment: Assignment) -> Outcome:
                 "OPENAI_API_KEY": model.key,
                 "MSWEA_CONFIGURED": "true",
                 "MSWEA_COST_TRACKING": "ignore_errors",
+                "MSWEA_MODEL_RETRY_STOP_AFTER_ATTEMPT": "3",  # the proxy tries again for it, and ends at the budget
                 "MSWEA_GLOBAL_CONFIG_DIR": f"{HOME}/.mini",
                 "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             },

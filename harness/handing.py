@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -216,7 +216,7 @@ def work(
     return outcome
 
 
-def _program(agent: object, options: Mapping[str, object]) -> dict[str, str]:
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:
     """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
     known = getattr(agent, "INSTALLATION", None)
     return {} if known is None else {"program": f"{known.program} {options.get('version') or known.version}"}

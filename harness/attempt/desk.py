@@ -28,6 +28,8 @@ from harness.record.files import Slip, read_slip, write_text
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
 EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
+SHOWN = "REPROOF_SHOWN_WORKSPACE"
+"""Environment variable: what a workspace's path is for whoever asks, if not its own."""
 _HASH = re.compile(r"[0-9a-f]{40}")
 _REF = re.compile(r"ref: (refs/heads/[^\x00-\x20~^:?*\[\\]{1,200})\n?")
 _LARGEST_REF = 1 << 20

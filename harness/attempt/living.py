@@ -153,6 +153,7 @@ def _lived(assignment: Assignment, launch: Launch, place: Quarters) -> Outcome:
             environment=surroundings(launch, assignment.endpoint),
             output=stack.enter_context(_kept(desk.folder / LOG)),
             cancel=cancel,
+            called=launch.words,
             wall=desk.account().left("wall"),
         )
         if asking is not None and not _answers(place.lines / MODEL):

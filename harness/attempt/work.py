@@ -66,6 +66,7 @@ class Bench:
         folder: str = WORKSPACE,
         cancel: threading.Event | None = None,
         wall: float | None = None,
+        called: Sequence[str] = (),
     ) -> Done:
         """Run a command in the workspace until it ends, or until the budget is spent; the ledger counts it.
 
@@ -77,6 +78,7 @@ class Bench:
             folder: Where it is run, inside the clean room.
             cancel: Once set, it is ended.
             wall: Seconds that it may run, where somebody watches the working time; None: until the deadline.
+            called: What the ledger calls it; nothing: its words.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -90,7 +92,7 @@ class Bench:
             cwd=folder,
             hidden=self._hidden(),
         )
-        return self.meter(job, output, cancel, offer=self._offer())
+        return self.meter(job, output, cancel, offer=self._offer(), called=called or words)
 
     def meter(
         self,
@@ -100,6 +102,7 @@ class Bench:
         *,
         offer: Offer | None = None,
         table: Path | None = None,
+        called: Sequence[str] = (),
     ) -> Done:
         """Run any job at the attempt's expense, within what is left of its CPU time and its env steps.
 
@@ -109,6 +112,7 @@ class Bench:
             cancel: Once set, it is ended.
             offer: What is served to it; it gets as many steps of that as are left.
             table: Where the table of its episodes goes, if anybody wants it.
+            called: What the ledger calls it; nothing: its command.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -116,7 +120,7 @@ class Bench:
         cancel = cancel or threading.Event()
         job = replace(job, limits=replace(job.limits, cpu=min(job.limits.cpu, self._cpu_left())))
         offer = within(offer, self.most_steps) if offer else None
-        with _Live(self.desk, shlex.join(job.command), cancel, offer) as live:
+        with _Live(self.desk, shlex.join(called or job.command), cancel, offer) as live:
             heard = replace(job, listener=Listener(output=output, usage=live.hear))
             with _interrupts_cancel(cancel) as interrupted:
                 done = self._run(heard, cancel, live, table)

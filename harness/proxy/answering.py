@@ -76,8 +76,9 @@ class Server:
                 return await self._go(course, request)
             except Refused as refused:
                 return self._refuse(course, refused)
-            except Gone:
-                course.ended, course.said, course.free = "cut", "the agent left while the provider was busy", True
+            except Gone as gone:
+                course.ended, course.said = "cut", "the agent left, or the attempt ended, while the provider was busy"
+                course.free, course.waited = True, gone.waited
                 return web.Response(status=499)
             except asyncio.CancelledError:
                 course.ended, course.said = "cut", "the attempt ended"
@@ -165,15 +166,15 @@ class Server:
         try:
             async with asyncio.timeout(None) as limit:
                 await self._relay(course, response, answer, telling, limit)
+            course.ended, course.said = "done", ""
         except TimeoutError:
             course.left, course.said = True, "the agent left, and the provider did not come to an end"
         except (aiohttp.ClientError, ValueError) as error:
             course.said = f"the stream broke off: {type(error).__name__}"
         finally:
             course.answer = telling.answer
-        if telling.ended:
-            course.ended, course.said = "done", ""
-        elif telling.failed is not None:
+            course.partial = not telling.ended
+        if telling.failed is not None:
             course.ended, course.said = "failed", self._upstream.bare(str(telling.failed)[:500])
         if course.ended == "cut" and request.transport is not None:
             request.transport.abort()  # an agent must see that this was not the end

@@ -37,6 +37,8 @@ class Course:
     answer: dict[str, Any] | None = None
     received: int = 0
     """Bytes of the answer."""
+    partial: bool = False
+    """The answer did not say that it was whole, so what it tells may be of its beginning."""
     left: bool = False
     """The agent went before the end, and so did we."""
     waited: float = 0.0
@@ -64,7 +66,7 @@ class Course:
         if not self.sent or self.free or self.asked is None:
             return Tokens(), False
         tokens = told(self.format, self.answer)
-        if tokens is not None and self.ended == "done":
+        if tokens is not None and self.ended == "done" and not self.partial:
             return tokens, False
         if tokens is None and self.reserved is not None and (self.answer is None or self.left):
             return Tokens(input=self.reserved.input, output=self.reserved.output), True

@@ -116,9 +116,17 @@ class _Tree:
         self.values: list[Any] = []
         self.nodes: list[tuple[int, int]] = []
 
+    def value(self, number: int) -> Any:
+        """A value by its number."""
+        if number < 0:
+            raise IndexError(number)
+        return self.values[number]
+
     def grow(self, branch: _Branch) -> int:
         """Make the nodes of a branch; returns where it ends."""
         node = branch.after
+        if not ROOT <= node < len(self.nodes):
+            raise IndexError(node)
         for value in branch.add:
             self.nodes.append((node, value))
             node = len(self.nodes) - 1
@@ -129,7 +137,7 @@ class _Tree:
         found = []
         while node != ROOT:
             node, value = self.nodes[node]
-            found.append(self.values[value])
+            found.append(self.value(value))
         return found[::-1]
 
     def whole(self, line: _Line) -> Exchange:
@@ -137,7 +145,7 @@ class _Tree:
         assert line.exchange is not None
         request = dict(line.exchange.request)
         request |= {name: self.listed(self.grow(branch)) for name, branch in line.lists.items()}
-        request |= {name: self.values[value] for name, value in line.values.items()}
+        request |= {name: self.value(value) for name, value in line.values.items()}
         return msgspec.structs.replace(line.exchange, request=request)
 
 
@@ -149,10 +157,13 @@ def exchanges(path: Path) -> Iterator[Exchange]:
     """
     tree = _Tree()
     for line in _lines(path):
-        if line.exchange is not None:
-            yield tree.whole(line)
-        else:
+        if line.exchange is None:
             tree.values.append(line.value)
+            continue
+        try:
+            yield tree.whole(line)
+        except IndexError:
+            raise damaged(path, "references to what was written before", f"exchange {line.exchange.number}") from None
 
 
 def _lines(path: Path) -> Iterator[_Line]:
