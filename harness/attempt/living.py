@@ -256,7 +256,7 @@ def outcome(launch: Launch, done: Done, *, ended: str | None, asking: Asking | N
 
 def _outwaited(ended: str, asking: Asking) -> bool:
     """Whether time ended a program that went on asking a model whose provider had failed for good."""
-    return ended in ("working", "wall") and asking.ended == "model"
+    return ended in ("working", "wall", "cpu") and asking.ended == "model"
 
 
 def fault_of(ended: str) -> Fault:
