@@ -167,6 +167,7 @@ def carry_out(place: Place, *, as_json: bool, failed_too: bool = False) -> None:
     from harness.plan.carry import Carrier, look
 
     late: list[MirrorFault] = []
+    fault: HarnessFault | None = None
 
     def finish(road: Road) -> Score:
         from harness.cli.attempts import finished, mirrored
@@ -181,12 +182,16 @@ def carry_out(place: Place, *, as_json: bool, failed_too: bool = False) -> None:
         carrier = Carrier(place=place, plan=place.plan(), finish=finish, tell=teller.say, progress=teller.progress)
         try:
             carrier.carry_out(failed_too=failed_too)
+        except HarnessFault as error:  # it stalled: how far it came is shown first
+            fault = error
         except KeyboardInterrupt:
             if look(place).state != "cancelled":
                 teller.say(f"interrupted; everything that was done is kept; go on with: {again}")
                 raise
             teller.say("cancelled; the attempt under way was interrupted, and is kept")
     _show(place, as_json)
+    if fault is not None:
+        raise fault
     if failed := look(place).count("failed"):
         which = f"{failed} of {len(carrier.plan.items)} attempts"
         raise HarnessFault(f"{which} failed by no fault of their participants", remedy=f"{again} --failed")

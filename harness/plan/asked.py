@@ -102,11 +102,11 @@ def ensure_ready(settings: Settings) -> tuple[str, str]:
     ensure_no_person(settings)
     ensure_no_password(settings.tracking.uri)
     paper = open_paper(settings.paper, private_path=settings.private_path)
-    granted(paper, settings.budget)
+    budget = granted(paper, settings.budget)
     if not paper.private.is_dir():
         remedy = "name them with private_path=FOLDER, or work in a clone; without them nothing can be scored"
         raise UsageError("this paper's references are not installed", where=paper.id, remedy=remedy)
-    ensure_equipped(settings)
+    ensure_equipped(settings, budget)
     open_sandbox(SandboxSettings(backend=settings.sandbox.backend, waive=tuple(settings.sandbox.waive))).description()
     return paper.id, paper.version
 

@@ -70,8 +70,8 @@ class Carrier:
     def _now(self) -> PlanStanding:
         return standing(self.plan, journal.read(self.place.journal), running=True)
 
-    def _note(self, kind: journal.Kind, **facts: Any) -> None:
-        journal.note(self.place.journal, kind, **facts)
+    def _note(self, kind: journal.Kind, **facts: Any) -> journal.Event:
+        return journal.note(self.place.journal, kind, **facts)
 
     def _left(self) -> list[ItemStanding]:
         """What is to be taken up, in this order; nothing once somebody cancels it."""
@@ -94,7 +94,7 @@ class Carrier:
     def _said(self, left: list[ItemStanding]) -> str:
         found, total = self._now(), len(self.plan.items)
         estimate = f"; about {show_seconds(round(found.estimate))} left" if found.estimate else ""
-        return f"{total - len(left) + 1} of {total}: {left[0].item.label}{estimate}"
+        return f"{total - len(left)} of {total} done, now {left[0].item.label}{estimate}"
 
     def _stop_if_stalled(self) -> None:
         """Stop before the same fault takes the tries of everybody.
@@ -122,9 +122,9 @@ class Carrier:
             facts = {"fault": "submission", "said": f"refused: {error.message}"}
         except Exception as error:  # whatever it is, it is no participant's: attributed, kept, and tried again
             facts = {"fault": "harness", "said": _words(error)}
-        if facts["fault"] in FAULTS_OF_OURS:
-            self.tell(f"{name}: a fault of {'the model' if facts['fault'] == 'model' else 'ours'}: {facts['said']}")
-        self._note("ended", item=number, attempt=name, **facts)
+        ended = self._note("ended", item=number, attempt=name, **facts)
+        if ended.fault in FAULTS_OF_OURS:
+            self.tell(f"{name}: a fault of {'the model' if ended.fault == 'model' else 'ours'}: {ended.brief}")
 
     def _carried(self, road: Road | None, settings: Settings, name: str) -> dict[str, Any]:
         if road is None:

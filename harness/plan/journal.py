@@ -17,6 +17,7 @@ from harness.errors import RecordError
 from harness.record.files import Slip
 
 Kind = Literal["taken up", "begun", "continued", "ended", "again", "stalled", "cancelling", "cancelled", "done"]
+_LINE = 240
 _LONGEST = 2000
 """Characters of what is said of an event."""
 
@@ -35,6 +36,12 @@ class Event(Slip, frozen=True):
     score: float | None = None
     said: str = ""
     """Why it stalled, or how the attempt ended."""
+
+    @property
+    def brief(self) -> str:
+        """The first line of that, cut where it is long."""
+        line = self.said.partition("\n")[0]
+        return line if len(line) <= _LINE else f"{line[: _LINE - 1]}…"
 
 
 def note(path: Path, kind: Kind, **facts: Any) -> Event:

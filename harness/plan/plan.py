@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from harness.record.files import Slip, Store, canonical, private_folder, read_sl
 
 FILE, JOURNAL, LOCK = "plan.json", "journal.jsonl", "plan.lock"
 """In the plan's folder."""
+_LOOKS = 5
 _COUNT = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -105,11 +107,9 @@ class Place:
         """
         descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked(descriptor):
                 remedy = f"`reproof plan show {self.folder.name}` shows how far it is; `reproof plan cancel` stops it"
-                raise UsageError("this plan is being carried out", where=self.folder.name, remedy=remedy) from None
+                raise UsageError("this plan is being carried out", where=self.folder.name, remedy=remedy)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield
@@ -130,6 +130,16 @@ class Place:
         finally:
             os.close(descriptor)
         return None
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock; who only looks whether it is held holds it for a moment, and is waited for."""
+    for _ in range(_LOOKS):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def keep_plan(items: Sequence[Item], overrides: Sequence[str], *, results: Path, now: datetime) -> Place:

@@ -184,7 +184,7 @@ def stalled(events: Sequence[Event]) -> str | None:
         return None
     last: Fault = row[0].fault
     whose = "of the model's provider" if last == "model" else "of ours"
-    return f"{IN_A_ROW} attempts in a row ended by a fault {whose}: {row[0].said}"
+    return f"{IN_A_ROW} attempts in a row ended by a fault {whose}: {row[0].brief}"
 
 
 def superseded(found: PlanStanding) -> list[tuple[Try, str | None]]:

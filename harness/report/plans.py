@@ -91,7 +91,7 @@ def _lines(found: ItemStanding) -> Iterator[str]:
     label = inline(found.item.label)
     yield f"{found.item.number:4} {label:44} {found.state + tries:24} {score}".rstrip()
     if last and last.fault != "none":
-        yield f"     {last.fault}: {inline(last.said)}"
+        yield f"     {last.fault}: {inline(last.brief)}"
     if found.last and (last is None or last.fault != "none"):
         yield f"     {found.last.attempt}"
 

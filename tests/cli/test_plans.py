@@ -76,7 +76,7 @@ def test_a_sweep_is_a_plan_that_is_shown_listed_and_done(cli: Cli, here: Here) -
         ("reference", "scored", "none"), ("starter", "scored", "none"),
     ]  # fmt: skip
     assert told["items"][0]["score"] > told["items"][1]["score"]
-    assert f"{told['plan']}: 2 of 2: lean · starter; about" in done.stderr
+    assert f"{told['plan']}: 1 of 2 done, now lean · starter; about" in done.stderr
     shown = here("plan", "show").output
     assert f"{told['plan']}  done" in shown
     assert "next: reproof leaderboard" in shown
