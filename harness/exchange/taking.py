@@ -34,7 +34,7 @@ from harness.trajectory.read import read_trajectory
 REPORTED = "reported.harbor.json"
 REPORTED_TRAJECTORY = "reported.trajectory.json"
 """In the attempt's folder: what the other harness and its agent say of themselves; nothing is computed from them."""
-_UNHEARD = "As the agent reports it: it worked in another harness, and nobody here heard what it asked its model."
+_UNHEARD = "As the agent reports it: it worked in another harness, and nobody here heard what it asked its model"
 State = Literal["scored", "known", "refused", "skipped"]
 
 _BRING = """\
@@ -187,7 +187,7 @@ def _keep_reported(trial: Trial, road: Road) -> None:
     write_text(road.folder / REPORTED_TRAJECTORY, content.decode("utf-8", errors="replace"))
     with contextlib.suppress(RecordError):  # it is kept as it came, and no timeline is drawn
         found = read_trajectory(content, where=trial.name, began=road.attempt.started)
-        found.notes = f"{_UNHEARD} {found.notes or ''}".strip()
+        found.notes = "; ".join(filter(None, (_UNHEARD, found.notes)))
         write_text(road.folder / TRAJECTORY_FILE, text_of(found))
 
 

@@ -57,7 +57,7 @@ def test_an_honest_job_is_rerun_and_scored_and_counts_once(trial: MadeTrial, sol
     road = resume(str(first.attempt), tmp_path / "results", tell=silent)
     handed = road.submission()
     assert handed.declared == {"working": 120.0, "cpu": 0.0, "env_steps": 0.0, "tokens": 1050.0, "dollars": 0.5}
-    assert road.attempt.participant.name == "solver m-1"
+    assert road.attempt.participant.name == "solver p/m-1"
     reported = json.loads((road.folder / REPORTED).read_text())
     assert (reported["reward"], reported["tokens"], reported["version"]) == (0.25, 1050, "3")
     assert json.loads((road.folder / REPORTED_TRAJECTORY).read_text()) == told
