@@ -32,6 +32,12 @@ _Dollars = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 class _Model(msgspec.Struct, frozen=True):
     name: _Name
+    provider: _Name | None = None
+
+    @property
+    def whole(self) -> str:
+        """As Harbor's command line takes it."""
+        return f"{self.provider}/{self.name}" if self.provider else self.name
 
 
 class _Agent(msgspec.Struct, frozen=True):
@@ -159,7 +165,7 @@ def _trial(folder: Path, result: _Result) -> Trial:
         paper=result.task_name.rpartition("/")[2],
         agent=result.agent_info.name,
         version=result.agent_info.version,
-        model=result.agent_info.model_info.name if result.agent_info.model_info else None,
+        model=result.agent_info.model_info.whole if result.agent_info.model_info else None,
         seconds=_seconds(result.agent_execution),
         tokens=sum(counts) if counts else None,
         dollars=context.cost_usd,

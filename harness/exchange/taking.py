@@ -17,7 +17,7 @@ from harness.attempt.participant import Outcome
 from harness.attempt.submission import DEFAULT_LIMITS
 from harness.cleanroom.sandbox import Mount
 from harness.config import compose
-from harness.errors import SubmissionError, UsageError
+from harness.errors import RecordError, SubmissionError, UsageError
 from harness.exchange.guest import Origin, begin, guest_settings, known_origins, plain
 from harness.exchange.harbor_job import Trial, Unreadable, bundle_of, read_job, trajectory_of
 from harness.folders import find_papers
@@ -27,10 +27,14 @@ from harness.record.files import Store, write_text
 from harness.rerun.engine import Progress
 from harness.road import Road, Tell, resume
 from harness.scoring.score import Score
+from harness.trajectory.keep import FILE as TRAJECTORY_FILE
+from harness.trajectory.keep import text_of
+from harness.trajectory.read import read_trajectory
 
 REPORTED = "reported.harbor.json"
 REPORTED_TRAJECTORY = "reported.trajectory.json"
 """In the attempt's folder: what the other harness and its agent say of themselves; nothing is computed from them."""
+_UNHEARD = "As the agent reports it: it worked in another harness, and nobody here heard what it asked its model"
 State = Literal["scored", "known", "refused", "skipped"]
 
 _BRING = """\
@@ -177,8 +181,14 @@ def _keep_reported(trial: Trial, road: Road) -> None:
     if path.exists():
         return
     write_text(path, msgspec.json.format(msgspec.json.encode(trial.reported()), indent=1).decode() + "\n")
-    if (content := trajectory_of(trial)) is not None:
-        write_text(road.folder / REPORTED_TRAJECTORY, content.decode("utf-8", errors="replace"))
+    content = trajectory_of(trial)
+    if content is None:
+        return
+    write_text(road.folder / REPORTED_TRAJECTORY, content.decode("utf-8", errors="replace"))
+    with contextlib.suppress(RecordError):  # it is kept as it came, and no timeline is drawn
+        found = read_trajectory(content, where=trial.name, began=road.attempt.started)
+        found.notes = "; ".join(filter(None, (_UNHEARD, found.notes)))
+        write_text(road.folder / TRAJECTORY_FILE, text_of(found))
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from harness.exchange.taking import REPORTED, REPORTED_TRAJECTORY, Taken, Taker
 from harness.record.files import Store
 from harness.road import Road, resume
 from harness.scoring.score import Score
+from harness.trajectory.keep import trajectory_of as trajectory_here
 
 
 def silent(*nothing: object) -> None:
@@ -41,7 +42,14 @@ def only(tmp_path: Path) -> Trial | Unreadable:
 def test_an_honest_job_is_rerun_and_scored_and_counts_once(trial: MadeTrial, solved: bytes, tmp_path: Path) -> None:
     folder = trial("lean__one", solved, verifier_result={"rewards": {"reward": 0.25}})
     (folder / "agent").mkdir()
-    (folder / TRAJECTORY).write_text('{"schema_version": "ATIF-v1.5", "steps": []}')
+    steps = [{"step_id": 1, "source": "agent", "message": "I look <b>around</b>", "timestamp": "2026-11-23T07:00:01Z"}]
+    told = {
+        "schema_version": "ATIF-v1.5",
+        "session_id": "s",
+        "agent": {"name": "solver", "version": "3"},
+        "steps": steps,
+    }
+    (folder / TRAJECTORY).write_text(json.dumps(told))
     trial("lean__two", b"", exception_info={"exception_type": "AgentTimeoutError"})
     first, second = take(tmp_path)
     assert (first.state, first.verdict, first.value, first.reported) == ("scored", "PASS", pytest.approx(1.0), 0.25)
@@ -49,10 +57,15 @@ def test_an_honest_job_is_rerun_and_scored_and_counts_once(trial: MadeTrial, sol
     road = resume(str(first.attempt), tmp_path / "results", tell=silent)
     handed = road.submission()
     assert handed.declared == {"working": 120.0, "cpu": 0.0, "env_steps": 0.0, "tokens": 1050.0, "dollars": 0.5}
-    assert road.attempt.participant.name == "solver m-1"
+    assert road.attempt.participant.name == "solver p/m-1"
     reported = json.loads((road.folder / REPORTED).read_text())
     assert (reported["reward"], reported["tokens"], reported["version"]) == (0.25, 1050, "3")
-    assert json.loads((road.folder / REPORTED_TRAJECTORY).read_text())["steps"] == []
+    assert json.loads((road.folder / REPORTED_TRAJECTORY).read_text()) == told
+    heard = trajectory_here(road.desk)
+    assert heard is not None
+    assert heard.notes is not None
+    assert heard.notes.startswith("As the agent reports it")
+    assert heard.steps[0].message == "I look <b>around</b>"
     other = resume(str(second.attempt), tmp_path / "results", tell=silent).submission()
     assert (other.fault, other.history) == ("budget", [])
     again = take(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from guests import Cli
+from scripted_model import scripted
 from tiny_paper import WORK
 
 pytestmark = [pytest.mark.exchange, pytest.mark.timeout(400)]
@@ -142,9 +144,9 @@ def harbor(cli: Cli, there: dict[str, str], tmp_path: Path) -> Run:
     done = cli("export", "harbor", "lean", "tasks")
     assert done.returncode == 0, done.stderr
 
-    def run(agent: str) -> dict[str, Any]:
+    def run(agent: str, *more: str) -> dict[str, Any]:
         words = ["run", "-p", "tasks/lean", "-a", agent, "-e", ENVIRONMENT, "--ek", "overrides=tracking=none"]
-        command = [str(program), *words, "--job-name", "monday", "-q"]
+        command = [str(program), *words, "--job-name", "monday", "-q", *more]
         done = subprocess.run(command, cwd=tmp_path, env=there, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
         (path,) = (tmp_path / "jobs" / "monday").glob("*/result.json")
@@ -152,6 +154,28 @@ def harbor(cli: Cli, there: dict[str, str], tmp_path: Path) -> Run:
         return result
 
     return run
+
+
+def terminal(*keys: str, done: bool = False) -> str:
+    commands = [{"keystrokes": f"{line}\n", "duration": 1.0} for line in keys]
+    return json.dumps({"analysis": "a", "plan": "p", "commands": commands, "task_complete": done})
+
+
+def test_terminus_works_with_a_model_of_its_own_in_a_terminal_of_the_room(
+    harbor: Run, cli: Cli, there: dict[str, str], tmp_path: Path
+) -> None:
+    packed = base64.b64encode(WORK.encode()).decode()
+    commit = "git add -A && git -c user.name=t -c user.email=t@t.invalid commit -qm work"
+    says = [terminal("head BRIEF.md"), terminal(f"echo {packed} | base64 -d >reproduction/work.py", commit)]
+    with scripted(lambda number: (200, says[number - 1] if number <= 2 else terminal(done=True))) as model:
+        there["OPENAI_API_KEY"] = "worth-nothing"
+        result = harbor("terminus-2", "-m", "openai/m", "--ak", f"api_base={model.url}/v1")
+    assert result["verifier_result"]["rewards"]["passed"] == 1
+    found = taken(cli, "results=elsewhere")
+    assert (found["state"], found["verdict"]) == ("scored", "PASS")
+    folder = tmp_path / "elsewhere" / "attempts" / found["attempt"]
+    assert json.loads((folder / "reported.harbor.json").read_text())["tokens"] > 0
+    assert "As the agent reports it" in (folder / "submissions" / "001" / "page.html").read_text()
 
 
 def taken(cli: Cli, *words: str) -> dict[str, Any]:
