@@ -17,6 +17,7 @@ from harness.attempt.budget import DECLARABLE, ITEMS, Account
 from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
+from harness.attempt.installed import find
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
 from harness.attempt.quarters import take_sign
@@ -190,7 +191,7 @@ def work(
     """
     who = road.attempt.participant
     agent = open_agent(who.adapter, agents)
-    road.desk.note("resumed")
+    road.desk.note("resumed", **_program(agent, options))
     try:
         outcome = agent.work(
             Assignment(
@@ -226,6 +227,12 @@ def _keep_trajectory(road: Road) -> None:
     except Exception as error:  # whatever it is: the work is done, and what follows it goes on
         again = f"reproof trajectory {road.attempt.id}"
         road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
+
+
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, str]:
+    """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
+    known = getattr(agent, "INSTALLATION", None)
+    return {} if known is None else {"program": f"{known.program} {find(known, options).version}"}
 
 
 def replace_attempt(road: Road, reason: str) -> None:
