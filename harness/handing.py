@@ -207,7 +207,19 @@ def work(
     road.desk.witness()
     road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
+    _keep_trajectory(road)
     return outcome
+
+
+def _keep_trajectory(road: Road) -> None:
+    """Tell what was done from the model's journal; where that fails, the journal is still there to tell it later."""
+    from harness.trajectory.keep import trajectory_of  # a person's verbs do not wait for it
+
+    try:
+        trajectory_of(road.desk)
+    except Exception as error:  # whatever it is: the work is done, and what follows it goes on
+        again = f"reproof trajectory {road.attempt.id}"
+        road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
 
 
 def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:

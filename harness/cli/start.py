@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "rescore": ("attempts", "Score again, with the paper as it is now, without rerunning."),
     "dispute": ("disputes", "Object to a leaf of a score; a maintainer answers."),
     "report": ("attempts", "Show an attempt's score and its reasons."),
+    "trajectory": ("trajectory", "Show what an agent said and did in an attempt."),
     "attempts": ("attempts", "List the attempts."),
     "leaderboard": ("leaderboard", "Show where participants stand over the papers, as table, page, CSV or JSON."),
     "pack": ("archive", "Write one file from which others can verify an attempt."),
