@@ -45,7 +45,7 @@ KEYS = [
 ]  # fmt: skip
 OURS = [path.parent.name for path in (Path(harness.__file__).parent.parent / "papers").glob("*/paper.yaml")]
 PARTICIPANTS = [
-    "aider", "alternative", "claude", "codex", "command", "gemini", "hard_coder", "human", "mini", "mutation",
+    "aider", "alternative", "claude", "codex", "command", "gemini", "guest", "hard_coder", "human", "mini", "mutation",
     "opencode", "reference", "replay", "starter",
 ]  # fmt: skip
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
