@@ -164,6 +164,14 @@ def test_a_provider_that_refuses_the_key_is_the_models_fault(works: Works) -> No
     assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
 
 
+def test_time_that_is_spent_asking_a_model_in_vain_is_the_models_fault(works: Works) -> None:
+    program = f"{ASKS}\nimport time\ntry: ask('x')\nexcept Exception: time.sleep(60)"
+    with scripted(lambda count: (401, "no such key")) as model:
+        _, outcome = works("python", "-c", program, model=model, working=5.0)
+    assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
+    assert "ended by its working limit" in outcome.note
+
+
 @pytest.mark.parametrize(
     ("script", "budget", "ended", "fault"),
     [
@@ -234,8 +242,8 @@ def test_a_fault_of_ours_replaces_the_attempt_and_counts_for_nobody(
     assert kinds(road)[-1] == "replaced"
     assert road.desk.account().state == "withdrawn"
     kept = read_results([road.store.root])
-    assert [(waiting.attempt, waiting.why) for waiting in kept.waiting] == [(road.attempt.id, "replaced")]
-    assert kept.entries == []
+    assert [(gone.attempt, gone.fault) for gone in kept.replaced] == [(road.attempt.id, "harness")]
+    assert (kept.entries, kept.waiting) == ([], [])
 
 
 HARNESS = """
