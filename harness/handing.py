@@ -17,6 +17,7 @@ from harness.attempt.budget import DECLARABLE, ITEMS, Account
 from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
+from harness.attempt.installed import find
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
 from harness.attempt.quarters import take_sign
@@ -231,7 +232,7 @@ def _keep_trajectory(road: Road) -> None:
 def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:
     """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
     known = getattr(agent, "INSTALLATION", None)
-    return {} if known is None else {"program": f"{known.program} {options.get('version') or known.version}"}
+    return {} if known is None else {"program": f"{known.program} {find(known, options).version}"}
 
 
 def replace_attempt(road: Road, reason: str) -> None:
