@@ -17,9 +17,10 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.attempt import clock, ledger
+from harness.attempt.asked import settle, toll
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.beside import left_behind, told
-from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, disk_of
+from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, disk_of, latest
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
@@ -28,6 +29,8 @@ from harness.record.files import Slip, read_slip, write_text
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
 EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
+SHOWN = "REPROOF_SHOWN_WORKSPACE"
+"""Environment variable: what a workspace's path is for whoever asks, if not its own."""
 _HASH = re.compile(r"[0-9a-f]{40}")
 _REF = re.compile(r"ref: (refs/heads/[^\x00-\x20~^:?*\[\\]{1,200})\n?")
 _LARGEST_REF = 1 << 20
@@ -107,12 +110,14 @@ class Desk:
 
     def account(self, *, disk: bool = False) -> Account:
         """What is used and left at this moment; the workspace is measured only if `disk` is asked for."""
+        events = self.events()
+        asked = toll(self.folder, events)
         return account(
-            self.events(),
+            events,
             self.attempt.budget,
             now=clock.now(),
             pulse=self.pulse(),
-            running=[data.counted for _, data in self._executing()],
+            running=[*(data.counted for _, data in self._executing()), *([asked] if asked else [])],
             disk=disk_of(self.workspace) if disk else 0,
         )
 
@@ -177,7 +182,8 @@ class Desk:
         return found
 
     def recover(self) -> None:
-        """Write down what a harness that was killed could not: the ends of commands, and a submission's event."""
+        """Write down what a harness that was killed could not: ends of commands, a model's cost, a submission."""
+        settle(self)
         counted = sum(
             event.kind == "submitted" and "commit" in event.data and "again" not in event.data
             for event in self.events()
@@ -194,6 +200,16 @@ class Desk:
                     import shutil
 
                     shutil.rmtree(data.gateway, ignore_errors=True)
+
+    def stop_lost_clock(self) -> None:
+        """Stop the clock of a harness that was killed, at its last sign of life."""
+        with self.held():
+            if self.account().running:
+                self.note("paused", reason="the harness was killed", at=self._last_life())
+
+    def _last_life(self) -> Moment:
+        last, sign = self.events()[-1].moment, self.pulse()
+        return latest(last, [sign] if sign else [])
 
     def start_clock(self) -> Account:
         """Start the participant's clock.
