@@ -29,8 +29,9 @@ def hire(begin: Begin, tmp_path: Path) -> Hire:
     """Let a program work on the lean paper, within figures of its budget."""
 
     def hired(script: str, **figures: float) -> tuple[Road, Outcome]:
-        road = begin(adapter="command", results=tmp_path / "results", **figures)
-        return road, work(road, {"run": ["sh", "-c", script]})
+        options = {"run": ["sh", "-c", script]}
+        road = begin(adapter="command", options=options, results=tmp_path / "results", **figures)
+        return road, work(road, options)
 
     return hired
 
