@@ -44,10 +44,8 @@ def test_from_brief_to_pass(lives: Lives, tiny_home: Path, home: Path) -> None:
     told_of = trajectory_of(lived.road.desk)
     assert told_of is not None
     assert told_of.agent.version != "unknown"
-    assert any("It is done." in step.message for step in told_of.steps) or "aider" in lived.road.attempt.id
-    assert [
-        beside.extra for beside in told_of.subagent_trajectories or [] if (beside.extra or {}).get("kind") == "fork"
-    ] == []
+    assert any(step.llm_call_count == 1 for step in told_of.steps)
+    assert not [beside for beside in told_of.subagent_trajectories or [] if (beside.extra or {})["kind"] == "fork"]
     found = lived.scored()
     assert found.verdict == "PASS", found.reasons
 
