@@ -59,20 +59,26 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> Road:
+def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, name: str | None = None) -> Road:
     """Brief to workspace: begin an attempt at the paper's start commit.
+
+    Args:
+        settings: Of the attempt.
+        tell: Hears what happens.
+        progress: Hears of runs.
+        name: What the attempt is called, where that was settled before; of `attempt_name`.
 
     Raises:
         UsageError: An unknown paper or budget, a workspace that is not a new folder, a password that would be kept, or
             something that is missing for the participant (see `ensure_ready`).
         PaperError: A paper that does not hold together.
     """
-    _ensure_no_password(settings.tracking.uri)
+    ensure_no_password(settings.tracking.uri)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
     ensure_ready(settings, budget)
     store, now = Store(settings.results.resolve()), _now()
-    name = attempt_name(paper.id, settings.participant.name, now)
+    name = name or attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
     try:
@@ -80,7 +86,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     except ReproofError:
         shutil.rmtree(folder)
         raise
-    who = Who(**settings.participant.model_dump(exclude={"options"}))
+    who = Who(**settings.participant.model_dump(exclude={"options", "repeats"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
     attempt = Attempt(
@@ -109,7 +115,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
 
 
-def _ensure_no_password(uri: str | None) -> None:
+def ensure_no_password(uri: str | None) -> None:
     """See that no record will hold a password.
 
     Raises:
@@ -208,7 +214,19 @@ def work(
     road.desk.witness()
     road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
+    _keep_trajectory(road)
     return outcome
+
+
+def _keep_trajectory(road: Road) -> None:
+    """Tell what was done from the model's journal; where that fails, the journal is still there to tell it later."""
+    from harness.trajectory.keep import trajectory_of  # a person's verbs do not wait for it
+
+    try:
+        trajectory_of(road.desk)
+    except Exception as error:  # whatever it is: the work is done, and what follows it goes on
+        again = f"reproof trajectory {road.attempt.id}"
+        road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
 
 
 def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from harness.handing import ensure_submission, hand_in, hand_out, work_on
 from harness.pipeline import rerun, score
 from harness.report.entries import read_results
 from harness.road import Road, quiet, road_of
+from harness.trajectory.keep import FILE as TRAJECTORY
+from harness.trajectory.keep import trajectory_of
 
 Chosen = Callable[..., Settings]
 Works = Callable[..., tuple[Road, Outcome]]
@@ -124,10 +127,13 @@ subprocess.run("git add -A && git commit -qm solved", shell=True, check=True)
     assert (handed.used["tokens"], "dollars" in handed.used) == (60, False)
     asked = [event.data for event in road.desk.events() if event.kind == "asked"]
     assert sum(data["requests"] for data in asked) == 2
+    kept = json.loads((road.folder / TRAJECTORY).read_text())
+    assert [step["message"] for step in kept["steps"] if step["source"] == "user"] == ["what is to be done?"]
+    assert kept["subagent_trajectories"][0]["steps"][-1]["message"] == WORK
     rerun(road)
     assert score(road).verdict == "PASS"
-    kept = [path for path in road.folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
-    assert kept == []
+    with_key = [path for path in road.folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert with_key == []
 
 
 ASKS = 'import os; exec(os.environ["ASK"]); '
@@ -156,6 +162,14 @@ def test_a_provider_that_refuses_the_key_is_the_models_fault(works: Works) -> No
     with scripted(lambda count: (401, "no such key")) as model:
         _, outcome = works("python", "-c", f"{ASKS} ask('x')", model=model)
     assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
+
+
+def test_time_that_is_spent_asking_a_model_in_vain_is_the_models_fault(works: Works) -> None:
+    program = f"{ASKS}\nimport time\ntry: ask('x')\nexcept Exception: time.sleep(60)"
+    with scripted(lambda count: (401, "no such key")) as model:
+        _, outcome = works("python", "-c", program, model=model, working=5.0)
+    assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
+    assert "ended by its working limit" in outcome.note
 
 
 @pytest.mark.parametrize(
@@ -228,8 +242,8 @@ def test_a_fault_of_ours_replaces_the_attempt_and_counts_for_nobody(
     assert kinds(road)[-1] == "replaced"
     assert road.desk.account().state == "withdrawn"
     kept = read_results([road.store.root])
-    assert [(waiting.attempt, waiting.why) for waiting in kept.waiting] == [(road.attempt.id, "replaced")]
-    assert kept.entries == []
+    assert [(gone.attempt, gone.fault) for gone in kept.replaced] == [(road.attempt.id, "harness")]
+    assert (kept.entries, kept.waiting) == ([], [])
 
 
 HARNESS = """
@@ -269,6 +283,9 @@ def test_a_killed_harness_leaves_usage_commits_and_journal(
     assert len(handed.history) == 2
     assert handed.used["working"] < 30
     assert (road.folder / "exchanges.jsonl").stat().st_size > 0
+    told = trajectory_of(road.desk)
+    assert told is not None
+    assert any(step.source == "agent" for step in told.steps)
     hand_in(again, Outcome(note="again"))
     assert sum(event.data.get("requests", 0) for event in again.desk.events() if event.kind == "asked") == 1
 

@@ -24,7 +24,7 @@ LARGEST_RECORD, LARGEST_DATA, LARGEST_ARCHIVE = 32 * _MIB, 1024 * _MIB, 4096 * _
 _FILE = r"[^/\x00-\x1f\x7f\\]{1,200}"
 _RECORD = r"[A-Za-z_]{1,40}\.(?:json|html)"
 _NAMES = re.compile(
-    rf"""attempts/[A-Za-z0-9_-]+/(?:attempt\.json|ledger\.jsonl|submissions/\d{{3}}/(?:
+    rf"""attempts/[A-Za-z0-9_-]+/(?:attempt\.json|ledger\.jsonl|trajectory\.json|submissions/\d{{3}}/(?:
         submission\.bundle | {_RECORD} | former_scores/[0-9a-f]+\.json
         | history/[0-9a-f]{{40}}/{_RECORD}
         | private/plan\.json | private/\w{{1,100}}-\d{{1,5}}/[\w .-]{{1,100}}\.(?:json|npy)))
@@ -32,7 +32,7 @@ _NAMES = re.compile(
     | (?:paper|trees/[0-9a-f]{{40}})(?:/{_FILE})+""",
     re.VERBOSE,
 )
-_DATA = re.compile(r"runs/[^/]+/[^/]+/outputs/.+|.+\.(?:npy|bundle)")
+_DATA = re.compile(r"runs/[^/]+/[^/]+/outputs/.+|.+\.(?:npy|bundle)|attempts/[^/]+/trajectory\.json")
 _FEW = 20
 _Text = Annotated[str, msgspec.Meta(max_length=300)]
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]

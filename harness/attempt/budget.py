@@ -20,10 +20,8 @@ State = Literal["ready", "running", "paused", "interrupted", "submitted", "over"
 """`interrupted`: the machine went down while the clock ran; `over`: working or wall time is used up."""
 ITEMS = ("working", "wall", "cpu", "disk", "env_steps", "tokens", "dollars")
 """What a budget is made of: seconds, seconds, seconds, bytes, steps, tokens, dollars."""
-DECLARABLE = ("working", "cpu", "env_steps")
-"""What a participant may declare of work done elsewhere."""
-METERED = (*DECLARABLE, "tokens", "dollars")
-"""What commands and models use, and the ledger counts."""
+DECLARABLE = ("working", "cpu", "env_steps", "tokens", "dollars")
+"""What a participant may declare of work done elsewhere; the same that the ledger counts of commands and models."""
 STREAMS = ("training", "evaluation")
 """Of an environment that the harness serves."""
 WAITED = "the model's provider was busy"
@@ -96,8 +94,9 @@ class Account:
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """The items that nobody has measured in this attempt."""
-        return (() if self.priced else ("dollars",)) if self.asked else ("tokens", "dollars")
+        """The items that nobody has measured or declared in this attempt."""
+        unknown = (() if self.priced else ("dollars",)) if self.asked else ("tokens", "dollars")
+        return tuple(item for item in unknown if not self.declared(item))
 
     @property
     def in_words(self) -> str:
@@ -318,7 +317,7 @@ class _Reckoning:
         if job is not None and job in self.jobs:
             return
         self.jobs.add(str(job))
-        used = {item: float(data[item]) for item in METERED if (data.get(item) or 0) > 0}
+        used = {item: float(data[item]) for item in DECLARABLE if (data.get(item) or 0) > 0}
         exact = bool(data.get("exact", True))
         what = str(data.get("command") or data.get("note") or "")
         streams = {

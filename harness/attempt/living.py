@@ -249,9 +249,14 @@ def outcome(launch: Launch, done: Done, *, ended: str | None, asking: Asking | N
     said = f"{Path(launch.words[0]).name} {how}" + (f"; its model answered no more: {final}" if final else "")
     last = "\n".join(done.log.splitlines()[-5:])
     word = ended or ("done" if done.exit == 0 else "failed")
-    if ended is None and asking is not None and final is not None:
+    if asking is not None and final is not None and (ended is None or _outwaited(ended, asking)):
         word = asking.ended  # most programs end well when nobody answers them any more
     return Outcome(note=said + (f"; its last words:\n{last}" if last else ""), ended=word, fault=fault_of(word))
+
+
+def _outwaited(ended: str, asking: Asking) -> bool:
+    """Whether time ended a program that went on asking a model whose provider had failed for good."""
+    return ended in ("working", "wall", "cpu") and asking.ended == "model"
 
 
 def fault_of(ended: str) -> Fault:

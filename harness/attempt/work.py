@@ -64,6 +64,7 @@ class Bench:
         environment: Mapping[str, str] | None = None,
         output: Callable[[bytes], None] | None = None,
         folder: str = WORKSPACE,
+        descriptors: tuple[int, ...] = (),
         cancel: threading.Event | None = None,
         wall: float | None = None,
         called: Sequence[str] = (),
@@ -76,6 +77,7 @@ class Bench:
             environment: Variables beside those that tell of the task.
             output: Gets what the command writes, as it comes.
             folder: Where it is run, inside the clean room.
+            descriptors: Open files of ours that it inherits (`Job.descriptors`).
             cancel: Once set, it is ended.
             wall: Seconds that it may run, where somebody watches the working time; None: until the deadline.
             called: What the ledger calls it; nothing: its words.
@@ -91,6 +93,7 @@ class Bench:
             limits=self._limits(left if wall is None else max(wall, 1.0)),
             cwd=folder,
             hidden=self._hidden(),
+            descriptors=descriptors,
         )
         return self.meter(job, output, cancel, offer=self._offer(), called=called or words)
 

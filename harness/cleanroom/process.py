@@ -108,8 +108,9 @@ class _Real:
         return self._pattern.sub(lambda found: self._names[found[1]], words)
 
     def environment(self) -> dict[str, str]:
-        """The command's variables."""
-        variables = layout.environment(self._job, scratch=str(self.scratch))
+        """The command's variables; nothing keeps Python from leaving bytecode in a kept tree but being told not to."""
+        unwritten = {"PYTHONDONTWRITEBYTECODE": "1"}
+        variables = {**unwritten, **layout.environment(self._job, scratch=str(self.scratch))}
         return {name: self.text(value) for name, value in variables.items()}
 
     def cwd(self) -> Path:

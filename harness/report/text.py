@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_SUSPECT = re.compile("[^\n\t -~\xa1-\xac\xae-\u0377]")
+"""Characters that may have to be made visible."""
 _FORMULA = "=+-@＝＋－＠"
 
 
@@ -22,7 +26,11 @@ def plain(text: str, *, also: str = "") -> str:
     """
     if text.isprintable():  # nearly every text is, and pages have thousands
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" + also else c.encode("unicode_escape").decode() for c in text)
+    return _SUSPECT.sub(lambda found: _visible(found[0], also), text)
+
+
+def _visible(c: str, also: str) -> str:
+    return c if c.isprintable() or c in also else c.encode("unicode_escape").decode()
 
 
 def inert(text: str) -> str:

@@ -10,6 +10,7 @@ from agents.scripted import Raw, Say, Shell, Write
 
 from harness.folders import find_papers
 from harness.paper.load import load_paper
+from harness.trajectory.keep import trajectory_of
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(900)]
 
@@ -40,6 +41,13 @@ def test_from_brief_to_pass(lives: Lives, tiny_home: Path, home: Path) -> None:
     assert "was run and measured" in told or "check" in told
     assert all(SECRET in str(request.headers) for request in lived.script.requests if request.format)
     assert SECRET not in lived.said
+    told_of = trajectory_of(lived.road.desk)
+    assert told_of is not None
+    assert told_of.agent.version != "unknown"
+    assert any("It is done." in step.message for step in told_of.steps) or "aider" in lived.road.attempt.id
+    assert [
+        beside.extra for beside in told_of.subagent_trajectories or [] if (beside.extra or {}).get("kind") == "fork"
+    ] == []
     found = lived.scored()
     assert found.verdict == "PASS", found.reasons
 
