@@ -76,7 +76,7 @@ def test_partial_work_earns_partial_credit(lives: Lives, lean: Path, home: Path)
 
 def test_tokens_end_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    steps = [work, COMMIT, *[Shell("cat BRIEF.md; sleep 0.2")] * 200]
+    steps = [work, COMMIT, *[Shell(f"cat BRIEF.md; sleep 0.2; echo {number}") for number in range(200)]]
     lived = lives(steps, lean, "budget.tokens=120000")
     print(lived.said[-3000:])
     assert (lived.handed.ended, lived.handed.fault) == ("tokens", "budget")
@@ -87,7 +87,9 @@ def test_tokens_end_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None
 
 def test_time_ends_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, *[Shell("sleep 500")] * 50], lean, "budget.wall=40")  # some wait for no command for long
+    lived = lives(
+        [work, *[Shell(f"sleep {500 + number}") for number in range(50)]], lean, "budget.wall=40"
+    )  # some wait for no command for long
     print(lived.said[-3000:])
     assert (lived.handed.ended, lived.handed.fault) == ("wall", "budget")
     assert lived.handed.used["wall"] < 60
@@ -106,7 +108,12 @@ def test_a_crash_is_the_submission_s(lives: Lives, lean: Path) -> None:
 
 def test_an_agent_that_never_stops_is_stopped(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, Shell("sleep 0.5; date")], lean, "budget.working=45", endless=True)
+    lived = lives(
+        [work, *[Shell(f"sleep 0.5; date; {word}") for word in ("ls", "pwd", "env")]],
+        lean,
+        "budget.working=45",
+        endless=True,
+    )
     print(lived.said[-3000:])
     assert lived.handed.fault == "budget"
     assert lived.handed.ended in ("working", "wall")
