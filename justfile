@@ -31,6 +31,10 @@ agents *words:
 validation *words:
     pytest -m validation {{words}}
 
+# Harbor and Inspect for real, from environments of their own: REPROOF_HARBOR_PYTHON, REPROOF_INSPECT_PYTHON
+exchange *words:
+    pytest -m exchange {{words}}
+
 # figures against peers; each script prints JSON
 bench:
     for script in $(grep -l __main__ benchmarks/*.py | grep -v -e validity -e curtailment); do python "$script" || exit 1; done

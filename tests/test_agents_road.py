@@ -85,7 +85,7 @@ def kinds(road: Road) -> list[str]:
 
 def test_verbs_work_inside(lives: Lives) -> None:
     script = """
-    reproof status --json; echo "status $?"
+    reproof status --json && reproof status; echo "status $?"
     reproof exec -- sh -c 'echo from a sibling; pwd; exit 3'; echo "exec $?"
     cd reproduction && reproof exec -- pwd; cd ..
     reproof check; echo "check $?"
@@ -104,6 +104,9 @@ def test_verbs_work_inside(lives: Lives) -> None:
     assert (road.folder / "home/memory").read_text() == "kept\n"
     assert (handed.ended, handed.fault) == ("done", "none")
     assert "tokens" not in handed.used
+    assert "workspace: /reproof/work\n" in said
+    assert str(road.folder) not in said
+    assert [event.data["command"][:5] for event in road.desk.events() if event.kind == "executed"][-1] == "sh -c"
     assert kinds(road).count("executed") >= 4  # two commands, the rehearsal's runs, the agent itself
 
 
@@ -155,10 +158,18 @@ def test_an_agent_that_ends_well_without_dollars_left_has_ended_by_its_budget(wo
     assert 0 < road.desk.account().used("dollars") <= 0.5
 
 
-def test_a_provider_that_refuses_for_good_is_the_models_fault_or_nobodys_reason_to_try_again(works: Works) -> None:
+def test_a_provider_that_refuses_the_key_is_the_models_fault(works: Works) -> None:
     with scripted(lambda count: (401, "no such key")) as model:
         _, outcome = works("python", "-c", f"{ASKS} ask('x')", model=model)
-    assert outcome.ended in ("model", "failed")
+    assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
+
+
+def test_time_that_is_spent_asking_a_model_in_vain_is_the_models_fault(works: Works) -> None:
+    program = f"{ASKS}\nimport time\ntry: ask('x')\nexcept Exception: time.sleep(60)"
+    with scripted(lambda count: (401, "no such key")) as model:
+        _, outcome = works("python", "-c", program, model=model, working=5.0)
+    assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
+    assert "ended by its working limit" in outcome.note
 
 
 @pytest.mark.parametrize(
@@ -231,8 +242,8 @@ def test_a_fault_of_ours_replaces_the_attempt_and_counts_for_nobody(
     assert kinds(road)[-1] == "replaced"
     assert road.desk.account().state == "withdrawn"
     kept = read_results([road.store.root])
-    assert [(waiting.attempt, waiting.why) for waiting in kept.waiting] == [(road.attempt.id, "replaced")]
-    assert kept.entries == []
+    assert [(gone.attempt, gone.fault) for gone in kept.replaced] == [(road.attempt.id, "harness")]
+    assert (kept.entries, kept.waiting) == ([], [])
 
 
 HARNESS = """

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from harness.attempt.desk import Desk
+from harness.attempt.desk import SHOWN, Desk
 from harness.attempt.work import MEMORY, WORKSPACE
 from harness.errors import UsageError
 
@@ -116,7 +116,7 @@ class Broker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",  # never the workspace: what lies there would be imported
-            env=dict(self.environment),
+            env={**self.environment, SHOWN: WORKSPACE},
             start_new_session=True,
             preexec_fn=_die_with_us,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +20,8 @@ State = Literal["ready", "running", "paused", "interrupted", "submitted", "over"
 """`interrupted`: the machine went down while the clock ran; `over`: working or wall time is used up."""
 ITEMS = ("working", "wall", "cpu", "disk", "env_steps", "tokens", "dollars")
 """What a budget is made of: seconds, seconds, seconds, bytes, steps, tokens, dollars."""
-DECLARABLE = ("working", "cpu", "env_steps")
-"""What a participant may declare of work done elsewhere."""
-METERED = (*DECLARABLE, "tokens", "dollars")
-"""What commands and models use, and the ledger counts."""
+DECLARABLE = ("working", "cpu", "env_steps", "tokens", "dollars")
+"""What a participant may declare of work done elsewhere; the same that the ledger counts of commands and models."""
 STREAMS = ("training", "evaluation")
 """Of an environment that the harness serves."""
 WAITED = "the model's provider was busy"
@@ -95,8 +94,9 @@ class Account:
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """The items that nobody has measured in this attempt."""
-        return (() if self.priced else ("dollars",)) if self.asked else ("tokens", "dollars")
+        """The items that nobody has measured or declared in this attempt."""
+        unknown = (() if self.priced else ("dollars",)) if self.asked else ("tokens", "dollars")
+        return tuple(item for item in unknown if not self.declared(item))
 
     @property
     def in_words(self) -> str:
@@ -226,21 +226,17 @@ def latest(moment: Moment, signs: Iterable[Moment]) -> Moment:
 
 
 def disk_of(folder: Path) -> int:
-    """Bytes of allocated blocks beneath a folder; links are not followed."""
-    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in _entries(folder))
-
-
-def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError:  # gone, or closed to us, since it was listed
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _entries(entry.path)
-        else:
-            yield entry
+    """Bytes of allocated blocks beneath a folder; links are not followed, what is too deep to be named is left."""
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:  # gone, or closed to us by now
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    with contextlib.suppress(OSError):
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total
 
 
 @dataclass(slots=True)
@@ -321,7 +317,7 @@ class _Reckoning:
         if job is not None and job in self.jobs:
             return
         self.jobs.add(str(job))
-        used = {item: float(data[item]) for item in METERED if (data.get(item) or 0) > 0}
+        used = {item: float(data[item]) for item in DECLARABLE if (data.get(item) or 0) > 0}
         exact = bool(data.get("exact", True))
         what = str(data.get("command") or data.get("note") or "")
         streams = {

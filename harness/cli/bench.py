@@ -54,16 +54,15 @@ def exec(
       reproof exec -- python train.py --steps 1000
       reproof exec --experiment search --env-steps 20000 -- python train.py
     """
+    from harness.attempt.room import room_of
     from harness.attempt.work import MEMORY, Bench, inside
-    from harness.cleanroom.backends import open_sandbox
-    from harness.cleanroom.sandbox import SandboxSettings
     from harness.cli.terminal import Echo
 
     desk = desk_of(name, results)
     at_work(desk)
     served = _served(desk, experiment, instance)
-    sandbox = open_sandbox(SandboxSettings(backend=desk.attempt.sandbox, waive=tuple(desk.attempt.waived)))
-    bench = Bench(desk=desk, sandbox=sandbox, environments=served, most_steps=env_steps, memory=memory or MEMORY)
+    room = room_of(desk)
+    bench = Bench(desk=desk, sandbox=room, environments=served, most_steps=env_steps, memory=memory or MEMORY)
     output = None if as_json else Echo()
     done = bench.run(words, output=output, folder=inside(desk.workspace, _there(desk, folder)))
     if as_json:
