@@ -23,9 +23,17 @@ slow *words:
 browser *words:
     pytest -m browser {{words}}
 
+# the real programs of agents, with a scripted model: those of REPROOF_TRY_AGENTS, or all six; skipped where not installed
+agents *words:
+    pytest -m agents {{words}}
+
 # the longest papers' whole validation; CI has no time for it
 validation *words:
     pytest -m validation {{words}}
+
+# Harbor and Inspect for real, from environments of their own: REPROOF_HARBOR_PYTHON, REPROOF_INSPECT_PYTHON
+exchange *words:
+    pytest -m exchange {{words}}
 
 # figures against peers; each script prints JSON
 bench:

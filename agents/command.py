@@ -1,14 +1,15 @@
-"""The participant that is any program: run on the bench, told the brief's path and the deadline."""
+"""The participant that is any program: run in quarters, told the brief's path, the deadline and its model."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.attempt.participant import Assignment, Outcome
-from harness.cleanroom.sandbox import Mount
+from harness.attempt.participant import Assignment, Launch, Outcome
 from harness.errors import ConfigError
 
 
@@ -24,30 +25,30 @@ class Options(BaseModel):
     environment: dict[str, str] = {}
 
 
+def ready(options: Mapping[str, Any]) -> None:
+    """See that the configuration says what to run.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    _words(_options(options).run)
+
+
 def work(assignment: Assignment) -> Outcome:
-    """Run the program in the workspace until it ends, or until wall or CPU time is spent.
+    """Run the program in the workspace until it ends, or until a budget is spent.
 
     Raises:
         ConfigError: The configuration does not say what to run.
     """
-    options = _options(assignment)
-    _apart(options.mounts, assignment.workspace)
+    options = _options(assignment.options)
     words = _words(options.run)
-    assignment.tell(f"working: {shlex.join(words)}")
-    done = assignment.bench.run(
-        words,
-        mounts=[Mount(source=path.resolve(), target=str(path.resolve())) for path in options.mounts],
-        environment=options.environment,
-    )
-    ended = done.killed_by or ("done" if done.exit == 0 else "failed")
-    how = f"was ended by its {done.killed_by} limit" if done.killed_by else f"ended with exit code {done.exit}"
-    last = "\n".join(done.log.splitlines()[-5:])
-    return Outcome(note=f"{words[0]} {how}" + (f"; its last words:\n{last}" if last else ""), ended=ended)
+    programs = tuple(path.resolve() for path in options.mounts)
+    return assignment.live(Launch(words=tuple(words), environment=options.environment, programs=programs))
 
 
-def _options(assignment: Assignment) -> Options:
+def _options(options: Mapping[str, Any]) -> Options:
     try:
-        return Options.model_validate(dict(assignment.options))
+        return Options.model_validate(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
         where = f"participant.{'.'.join(map(str, first['loc']))}"
@@ -64,15 +65,3 @@ def _words(run: str | list[str]) -> list[str]:
     if not words:
         raise ConfigError("this does not fit", where="participant.run", expected="a program", got=repr(run))
     return words
-
-
-def _apart(mounts: list[Path], workspace: Path) -> None:
-    """Refuse to show the program the records of attempts, its own among them."""
-    for path in mounts:
-        if workspace.resolve().is_relative_to(path.resolve()):
-            raise ConfigError(
-                "this folder holds the records of attempts",
-                where="participant.mounts",
-                got=path,
-                remedy="mount a folder beside them, or keep the records elsewhere: results=FOLDER",
-            )

@@ -30,13 +30,19 @@ class ParticipantSettings(_Settings):
     kind: str
     """What the record says of the participant: human, agent, reference, starter or mutation."""
     name: str
+    model: str | None = None
+    """Which language model it asks, as the provider names it; None: none."""
+    repeats: int = Field(default=1, ge=1, le=1000)
+    """Attempts that are made of it."""
     options: dict[str, Any] = {}
     """What the adapter reads for itself."""
 
     @model_validator(mode="before")
     @classmethod
     def _rest_are_options(cls, value: dict[str, Any]) -> dict[str, Any]:
-        own: dict[str, Any] = {key: value[key] for key in ("adapter", "kind", "name") if key in value}
+        own: dict[str, Any] = {
+            key: value[key] for key in ("adapter", "kind", "name", "model", "repeats") if key in value
+        }
         return {**own, "options": {key: item for key, item in value.items() if key not in own}}
 
 
@@ -49,6 +55,22 @@ class BudgetSettings(_Settings):
     cpu: Seconds | None = None
     disk: Bytes | None = None
     env_steps: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    dollars: float | None = Field(default=None, gt=0)
+
+
+class ModelSettings(_Settings):
+    """Where language models are asked, through a proxy that holds the key and counts."""
+
+    provider: Literal["none", "openai", "anthropic", "gemini", "local"] = "none"
+    upstream: str | None = None
+    """Its base URL."""
+    key: str | None = None
+    """The name of the environment variable that holds the key; never the key itself."""
+    models: list[str] = []
+    """Those that may be asked; none named: the participant's alone."""
+    prices: Path | None = None
+    """A table of dollars a million tokens; None: the public prices that we know."""
 
 
 class SandboxChoice(_Settings):
@@ -85,11 +107,14 @@ class Settings(_Settings):
     paper: str
     participant: ParticipantSettings
     budget: BudgetSettings
+    models: ModelSettings = ModelSettings()
     sandbox: SandboxChoice
     engine: EngineSettings
     tracking: TrackingSettings
     results: Path
     private_path: Path | None = None
+    agents_path: Path | None = None
+    """A folder of adapters that is looked into first."""
     condition: Literal["human", "human + assistant", "agent", "harness"] | None = None
     """None: what the participant's kind says."""
     terms: TermsSettings = TermsSettings()

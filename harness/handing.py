@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from harness.attempt import ledger
-from harness.attempt.attempt import Attempt, Budget, HandedIn, Terms, Who, attempt_name, condition_of
+from harness.attempt.attempt import Attempt, Budget, Fault, HandedIn, Terms, Who, attempt_name, condition_of
 from harness.attempt.budget import DECLARABLE, ITEMS, Account
 from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
+from harness.attempt.installed import find
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
+from harness.attempt.quarters import take_sign
 from harness.attempt.submission import (
     HEAD,
     EmptySubmission,
@@ -32,29 +35,50 @@ from harness.attempt.submission import (
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
 from harness.config import BudgetSettings, ParticipantSettings, Settings
-from harness.errors import RecordError, ReproofError, SubmissionError, UsageError, masked, unknown
+from harness.errors import (
+    HarnessFault,
+    RecordError,
+    ReproofError,
+    SandboxError,
+    SubmissionError,
+    UsageError,
+    masked,
+    unknown,
+)
 from harness.paper.load import Paper, open_paper
+from harness.readiness import access_of, endpoint_of, ensure_ready
 from harness.record.files import Store, land, private_folder, write_slip
 from harness.rerun.engine import Progress, silent
 from harness.road import HISTORY, Road, Tell
+
+if TYPE_CHECKING:
+    from harness.proxy.host import Access
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> Road:
+def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, name: str | None = None) -> Road:
     """Brief to workspace: begin an attempt at the paper's start commit.
 
+    Args:
+        settings: Of the attempt.
+        tell: Hears what happens.
+        progress: Hears of runs.
+        name: What the attempt is called, where that was settled before; of `attempt_name`.
+
     Raises:
-        UsageError: An unknown paper or budget, a workspace that is not a new folder, or a password that would be kept.
+        UsageError: An unknown paper or budget, a workspace that is not a new folder, a password that would be kept, or
+            something that is missing for the participant (see `ensure_ready`).
         PaperError: A paper that does not hold together.
     """
-    _ensure_no_password(settings.tracking.uri)
+    ensure_no_password(settings.tracking.uri)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
+    ensure_ready(settings, budget)
     store, now = Store(settings.results.resolve()), _now()
-    name = attempt_name(paper.id, settings.participant.name, now)
+    name = name or attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
     try:
@@ -62,7 +86,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     except ReproofError:
         shutil.rmtree(folder)
         raise
-    who = Who(**settings.participant.model_dump(exclude={"options"}))
+    who = Who(**settings.participant.model_dump(exclude={"options", "repeats"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
     attempt = Attempt(
@@ -91,7 +115,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
 
 
-def _ensure_no_password(uri: str | None) -> None:
+def ensure_no_password(uri: str | None) -> None:
     """See that no record will hold a password.
 
     Raises:
@@ -154,22 +178,71 @@ def granted(paper: Paper, asked: BudgetSettings) -> Budget:
     return Budget(**{**own, **asked.model_dump(exclude={"name"}, exclude_none=True)})
 
 
-def work(road: Road, options: Mapping[str, object]) -> Outcome:
-    """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent."""
+def work(
+    road: Road, options: Mapping[str, object], *, access: Access | None = None, agents: Path | None = None
+) -> Outcome:
+    """Let the participant work in the workspace, on a running clock, until they are done or the budget is spent.
+
+    Args:
+        road: The attempt.
+        options: What the configuration says to the adapter.
+        access: Which model they are given, and how; None: none.
+        agents: A folder of adapters that is looked into first.
+    """
     who = road.attempt.participant
-    agent = open_agent(who.adapter)
-    road.desk.note("resumed")
+    agent = open_agent(who.adapter, agents)
+    road.desk.note("resumed", **_program(agent, options))
     try:
         outcome = agent.work(
-            Assignment(paper=road.paper, bench=road.bench, name=who.name, options=options, tell=road.tell)
+            Assignment(
+                paper=road.paper,
+                bench=road.bench,
+                name=who.name,
+                options=options,
+                tell=road.tell,
+                endpoint=endpoint_of(who) if access else None,
+                access=access,
+            )
         )
+    except (HarnessFault, SandboxError) as error:
+        road.desk.note("paused", reason="failed")
+        replace_attempt(road, error.message)
+        raise
     except BaseException:
         road.desk.note("paused", reason="interrupted")
         raise
     road.desk.witness()
     road.desk.note("paused", reason=outcome.ended)
     road.tell(f"worked: {outcome.note}")
+    _keep_trajectory(road)
     return outcome
+
+
+def _keep_trajectory(road: Road) -> None:
+    """Tell what was done from the model's journal; where that fails, the journal is still there to tell it later."""
+    from harness.trajectory.keep import trajectory_of  # a person's verbs do not wait for it
+
+    try:
+        trajectory_of(road.desk)
+    except Exception as error:  # whatever it is: the work is done, and what follows it goes on
+        again = f"reproof trajectory {road.attempt.id}"
+        road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
+
+
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:
+    """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
+    known = getattr(agent, "INSTALLATION", None)
+    return {} if known is None else {"program": f"{known.program} {find(known, options).version}"}
+
+
+def replace_attempt(road: Road, reason: str) -> None:
+    """Leave out an attempt that failed by no fault of its participant's, so that another one can stand in its place."""
+    road.desk.note("replaced", reason=reason)
+
+
+def work_on(road: Road, settings: Settings) -> Outcome:
+    """Let the participant work as the settings say."""
+    return work(road, settings.participant.options, access=access_of(settings), agents=settings.agents_path)
 
 
 def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> HandedIn:
@@ -203,7 +276,8 @@ def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> Hande
             land(staging, road.folder / SUBMISSIONS / f"{len(road.desk.submissions) + 1:03}")
         road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
     if saved.problem:
-        road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
+        counts = "what could be is" if saved.commit else "the last commit counts"
+        road.tell(f"uncommitted work could not all be committed, so {counts}: {saved.problem}")
     road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
     return handed
 
@@ -253,6 +327,8 @@ def withdraw(road: Road, reason: str) -> HandedIn | None:
 def _take_in(road: Road, into: Path, commit: str | None) -> tuple[Saved, Submission]:
     base, saved = road.attempt.start_commit, Saved(commit=None, log="")
     if commit is None:
+        if road.attempt.participant.kind == "agent":
+            take_sign(road.workspace)
         saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
         road.desk.witness()
     made = bundle(road.workspace, base, sandbox=road.sandbox, into=into)
@@ -273,8 +349,9 @@ def _handed_in(outcome: Outcome, saved: Saved, taken: Submission, found: Account
         history=list(taken.history),
         at=_now(),
         ended=outcome.ended,
+        fault=outcome.fault,
         note=outcome.note,
-        used={item: found.used(item) for item in ITEMS},
+        used={item: found.used(item) for item in ITEMS if item not in found.unmeasured},
         declared={item: found.declared(item) for item in DECLARABLE},
         exact=found.exact,
         credits=found.credits(),
@@ -323,4 +400,7 @@ def ensure_submission(road: Road) -> HandedIn:
             return close(road)
         remedy = "they hand it in themselves, with `reproof submit`, or it is handed in when their time is used up"
         raise UsageError("nothing was handed in yet", where=road.attempt.id, remedy=remedy)
-    return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted"))
+    road.desk.stop_lost_clock()
+    replaced = any(event.kind == "replaced" for event in road.desk.events())
+    fault: Fault = "harness" if replaced else "none"
+    return hand_in(road, Outcome(note="handed in after an interruption", ended="interrupted", fault=fault))

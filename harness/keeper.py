@@ -39,7 +39,9 @@ def spawn(desk: Desk) -> None:
 
 
 def ensure(desk: Desk) -> None:
-    """Start the keeper of a running clock if there is none: it may have been killed."""
+    """Start the keeper of a person's running clock if there is none: it may have been killed."""
+    if desk.attempt.participant.kind == "agent":
+        return  # who runs an agent keeps its clock
     with _place(desk) as mine:
         kept = not mine
     if not kept:

@@ -15,7 +15,7 @@ from harness.attempt.submission import keep_tree, kept_files
 from harness.attempt.task import reference_files
 from harness.config import Settings
 from harness.errors import RecordError
-from harness.handing import hand_in, hand_out, work
+from harness.handing import hand_in, hand_out, work_on
 from harness.record.files import private_folder
 from harness.record.store import Record, read, write
 from harness.rerun.engine import LocalEngine, Progress, cores, known_records, silent
@@ -285,6 +285,6 @@ def _budget(granted: Budget, handed: HandedIn) -> dict[str, Spent]:
 def attempt(settings: Settings, *, tell: Tell, progress: Progress = silent) -> tuple[Road, Score]:
     """The whole road, from a paper's config to an explained score."""
     road = hand_out(settings, tell=tell, progress=progress)
-    hand_in(road, work(road, settings.participant.options))
+    hand_in(road, work_on(road, settings))
     rerun(road)
     return road, score(road)

@@ -28,6 +28,8 @@ from harness.rerun.runtime import runtime_summary
 from harness.rerun.served import METERED
 from harness.road import HISTORY, Road
 from harness.scoring.score import Score
+from harness.trajectory.keep import FILE as TRAJECTORY
+from harness.trajectory.keep import trajectory_of
 
 SUFFIX = ".reproof.tar.gz"
 NO_CONSENT = "the participant has not agreed to publication: keep this archive to yourself"
@@ -122,6 +124,8 @@ def _sources(road: Road, *, outputs: bool) -> Iterator[_Source]:
     told = msgspec.structs.replace(attempt, workspace=LEFT_OUT, paper_folder=LEFT_OUT, tracking_uri=NO_MIRROR)
     yield _Source(name=f"{inside}/attempt.json", content=msgspec.json.format(msgspec.json.encode(told), indent=1))
     yield _Source(name=f"{inside}/{ledger.FILE}", content=(road.folder / ledger.FILE).read_bytes())
+    if trajectory_of(road.desk) is not None:
+        yield _Source(name=f"{inside}/{TRAJECTORY}", content=road.folder / TRAJECTORY)
     yield from _folder(road.folder / "submissions", f"{inside}/submissions")
     yield from _folder(store.trees / attempt.start_tree, f"trees/{attempt.start_tree}", hidden=True)
     yield from _folder(road.paper.folder, "paper", without=(road.paper.folder / "private", road.paper.private))

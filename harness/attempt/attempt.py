@@ -9,6 +9,15 @@ from typing import Literal
 
 from harness.record.files import Slip
 
+Fault = Literal["none", "submission", "budget", "harness", "model"]
+"""Whose fault it is that work ended before it was done.
+
+`submission`: the agent crashed or gave up; `budget`: its time, tokens or dollars are used up; `model`: the provider
+failed for good; `harness`: ours. Only the last two are reasons to try again.
+"""
+FAULTS_OF_OURS: tuple[Fault, ...] = ("harness", "model")
+"""That no participant answers for: such an attempt counts nothing, and a plan makes another one in its place."""
+
 
 class Who(Slip, frozen=True):
     """A participant, as the records name them."""
@@ -18,6 +27,8 @@ class Who(Slip, frozen=True):
     name: str
     adapter: str
     """The file of agents/ that launched them."""
+    model: str | None = None
+    """The language model that they were given; None: none."""
 
 
 Condition = Literal["human", "human + assistant", "agent", "harness"]
@@ -39,13 +50,15 @@ class Terms(Slip, frozen=True):
 
 
 class Budget(Slip, frozen=True):
-    """What was granted: seconds of working, wall and CPU time, bytes, steps of environments (None: not limited)."""
+    """What was granted: seconds of working, wall and CPU time, bytes, steps, tokens, dollars (None: not limited)."""
 
     working: float
     wall: float
     cpu: float
     disk: int
     env_steps: int | None
+    tokens: int | None = None
+    dollars: float | None = None
 
 
 class Attempt(Slip, frozen=True):
@@ -103,6 +116,8 @@ class HandedIn(Slip, frozen=True):
     """Whether uncommitted work was committed first."""
     ledger: tuple[int, str]
     """Number and digest of the ledger's last event by then."""
+    fault: Fault = "none"
+    """Whose fault its end is."""
 
 
 def attempt_name(paper: str, participant: str, now: datetime) -> str:

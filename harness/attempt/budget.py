@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +18,13 @@ from harness.attempt.ledger import Event
 
 State = Literal["ready", "running", "paused", "interrupted", "submitted", "over", "withdrawn"]
 """`interrupted`: the machine went down while the clock ran; `over`: working or wall time is used up."""
-ITEMS = ("working", "wall", "cpu", "disk", "env_steps")
-"""What a budget is made of: seconds, seconds, seconds, bytes, steps."""
-DECLARABLE = ("working", "cpu", "env_steps")
-"""What a participant may declare of work done elsewhere."""
+ITEMS = ("working", "wall", "cpu", "disk", "env_steps", "tokens", "dollars")
+"""What a budget is made of: seconds, seconds, seconds, bytes, steps, tokens, dollars."""
+DECLARABLE = ("working", "cpu", "env_steps", "tokens", "dollars")
+"""What a participant may declare of work done elsewhere; the same that the ledger counts of commands and models."""
 STREAMS = ("training", "evaluation")
 """Of an environment that the harness serves."""
+WAITED = "the model's provider was busy"
 INTERRUPTED = "the machine went down"
 LAST_SIGN = "last_sign"
 """In an event's data: the last moment before it at which the clock is known to have run."""
@@ -84,6 +86,17 @@ class Account:
     """Whether there is work that was not handed in: nothing was yet, or the clock was started again since."""
     unrecorded: float
     """Seconds between the last sign of life and now, after the machine went down while the clock ran; else 0."""
+
+    asked: bool = False
+    """Whether a model was asked through our proxy, so that its tokens are known."""
+    priced: bool = False
+    """Whether all of them had a price."""
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """The items that nobody has measured or declared in this attempt."""
+        unknown = (() if self.priced else ("dollars",)) if self.asked else ("tokens", "dollars")
+        return tuple(item for item in unknown if not self.declared(item))
 
     @property
     def in_words(self) -> str:
@@ -186,7 +199,7 @@ def account(
         budget: What was granted.
         now: The moment to reckon for.
         pulse: The last moment at which the clock is known to have run, beside the events.
-        running: Commands whose end is not in the ledger yet, as an `executed` event would tell them.
+        running: Commands and requests that are not in the ledger yet, as its events would tell them.
         disk: Bytes that the workspace holds.
     """
     events = list(events)
@@ -195,6 +208,9 @@ def account(
         reckoning.take(event)
     for data in running:
         reckoning.extra(data, now, declared=False)
+        reckoning.ask(data)
+        if data.get("waited"):
+            reckoning.wait({"seconds": data["waited"]}, now)
     return reckoning.close(budget, now, disk)
 
 
@@ -210,21 +226,17 @@ def latest(moment: Moment, signs: Iterable[Moment]) -> Moment:
 
 
 def disk_of(folder: Path) -> int:
-    """Bytes of allocated blocks beneath a folder; links are not followed."""
-    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in _entries(folder))
-
-
-def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError:  # gone, or closed to us, since it was listed
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _entries(entry.path)
-        else:
-            yield entry
+    """Bytes of allocated blocks beneath a folder; links are not followed, what is too deep to be named is left."""
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:  # gone, or closed to us by now
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    with contextlib.suppress(OSError):
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total
 
 
 @dataclass(slots=True)
@@ -246,6 +258,8 @@ class _Reckoning:
     jobs: set[str] = field(default_factory=set)
     submissions: int = 0
     pending: bool = True
+    asked: bool = False
+    priced: bool = True
 
     def take(self, event: Event) -> None:
         """Count one event."""
@@ -263,13 +277,16 @@ class _Reckoning:
                 self._stop(at, "paused", str(event.data.get("reason", "")))
             case "submitted":
                 self._submitted(event)
-            case "withdrawn":
-                self._stop(at, "withdrawn", "withdrawn")
+            case "withdrawn" | "replaced":
+                self._stop(at, "withdrawn", event.kind)
             case "handed over":
                 self._stop(at, "paused", f"handed over to {event.data.get('to')}")
                 self._hold(str(event.data.get("to")))
-            case "executed" | "noted":
+            case "executed" | "noted" | "asked":
                 self.extra(event.data, at, declared=event.kind == "noted")
+                self.ask(event.data)
+            case "waited":
+                self.wait(event.data, at)
             case "committed":
                 commit = str(event.data.get("commit"))
                 self.marks.append(Mark(commit=commit, who=self.holder, working=self._working(at)))
@@ -300,7 +317,7 @@ class _Reckoning:
         if job is not None and job in self.jobs:
             return
         self.jobs.add(str(job))
-        used = {item: float(data[item]) for item in DECLARABLE if data.get(item, 0) > 0}
+        used = {item: float(data[item]) for item in DECLARABLE if (data.get(item) or 0) > 0}
         exact = bool(data.get("exact", True))
         what = str(data.get("command") or data.get("note") or "")
         streams = {
@@ -308,6 +325,18 @@ class _Reckoning:
         }
         extra = Extra(who=self.holder, at=at, what=what, used=used, declared=declared, exact=exact, streams=streams)
         self.extras.append(extra)
+
+    def ask(self, data: Mapping[str, Any]) -> None:
+        """Note whether what a model was asked is known, and has a price."""
+        if "requests" in data:
+            self.asked, self.priced = True, self.priced and "dollars" in data
+
+    def wait(self, data: Mapping[str, Any], at: Moment) -> None:
+        """Leave out of the working time what passed while a model's provider was too busy to answer."""
+        seconds = min(max(0.0, float(data.get("seconds", 0.0))), self._working(at))
+        self.extras.append(
+            Extra(who=self.holder, at=at, what=WAITED, used={"working": -seconds}, declared=False, exact=True)
+        )
 
     def _stop(self, at: Moment, state: State, why: str) -> None:
         if self.state != "withdrawn":
@@ -357,5 +386,7 @@ class _Reckoning:
             submissions=self.submissions,
             pending=self.pending,
             unrecorded=unrecorded,
+            asked=self.asked,
+            priced=self.asked and self.priced,
         )
         return found if self.state == "withdrawn" or found.ended is None else replace(found, state="over")

@@ -7,6 +7,7 @@ import fcntl
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,9 +17,10 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.attempt import clock, ledger
+from harness.attempt.asked import settle, toll
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.beside import left_behind, told
-from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, disk_of
+from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, disk_of, latest
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
@@ -27,6 +29,8 @@ from harness.record.files import Slip, read_slip, write_text
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
 EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
+SHOWN = "REPROOF_SHOWN_WORKSPACE"
+"""Environment variable: what a workspace's path is for whoever asks, if not its own."""
 _HASH = re.compile(r"[0-9a-f]{40}")
 _REF = re.compile(r"ref: (refs/heads/[^\x00-\x20~^:?*\[\\]{1,200})\n?")
 _LARGEST_REF = 1 << 20
@@ -106,12 +110,14 @@ class Desk:
 
     def account(self, *, disk: bool = False) -> Account:
         """What is used and left at this moment; the workspace is measured only if `disk` is asked for."""
+        events = self.events()
+        asked = toll(self.folder, events)
         return account(
-            self.events(),
+            events,
             self.attempt.budget,
             now=clock.now(),
             pulse=self.pulse(),
-            running=[data.counted for _, data in self._executing()],
+            running=[*(data.counted for _, data in self._executing()), *([asked] if asked else [])],
             disk=disk_of(self.workspace) if disk else 0,
         )
 
@@ -176,7 +182,8 @@ class Desk:
         return found
 
     def recover(self) -> None:
-        """Write down what a harness that was killed could not: the ends of commands, and a submission's event."""
+        """Write down what a harness that was killed could not: ends of commands, a model's cost, a submission."""
+        settle(self)
         counted = sum(
             event.kind == "submitted" and "commit" in event.data and "again" not in event.data
             for event in self.events()
@@ -193,6 +200,16 @@ class Desk:
                     import shutil
 
                     shutil.rmtree(data.gateway, ignore_errors=True)
+
+    def stop_lost_clock(self) -> None:
+        """Stop the clock of a harness that was killed, at its last sign of life."""
+        with self.held():
+            if self.account().running:
+                self.note("paused", reason="the harness was killed", at=self._last_life())
+
+    def _last_life(self) -> Moment:
+        last, sign = self.events()[-1].moment, self.pulse()
+        return latest(last, [sign] if sign else [])
 
     def start_clock(self) -> Account:
         """Start the participant's clock.
@@ -343,39 +360,39 @@ def open_desk(folder: Path) -> Desk:
 
 def head_of(workspace: Path) -> str | None:
     """The commit that a workspace's HEAD names, read from its files without running Git; None if nobody can tell."""
-    git = workspace / ".git"
-    text = _small(git / "HEAD")
+    text = _small(workspace, ".git/HEAD")
     if text is None or _HASH.fullmatch(text.strip()):
         return text.strip() if text else None
     named = _REF.fullmatch(text)
     if named is None or ".." in named[1]:
         return None
-    loose = _small(git / named[1])
-    found = loose.strip() if loose is not None else _packed(git, named[1])
+    loose = _small(workspace, f".git/{named[1]}")
+    found = loose.strip() if loose is not None else _packed(workspace, named[1])
     return found if found and _HASH.fullmatch(found) else None
 
 
-def _packed(git: Path, ref: str) -> str | None:
-    for line in (_small(git / "packed-refs") or "").splitlines():
+def _packed(workspace: Path, ref: str) -> str | None:
+    for line in (_small(workspace, ".git/packed-refs") or "").splitlines():
         if line.endswith(f" {ref}"):
             return line.partition(" ")[0]
     return None
 
 
-def _small(path: Path) -> str | None:
-    """A plain file's text; None for links, devices and what is too large: a participant may have put anything here."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        import stat
+def _small(workspace: Path, name: str) -> str | None:
+    """A plain file's text; None for devices, what is too large, and whatever a link stands on the way to.
 
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST_REF:
-            return None
-        return os.read(descriptor, _LARGEST_REF).decode("ascii", errors="replace")
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+    A participant may have put anything here, and nothing outside of the workspace is theirs to be told of.
+    """
+    *folders, last = name.split("/")
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        at = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, at)
+        for folder in folders:
+            at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+            stack.callback(os.close, at)
+        file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+        stack.callback(os.close, file)
+        facts = os.fstat(file)
+        if stat.S_ISREG(facts.st_mode) and facts.st_size <= _LARGEST_REF:
+            return os.read(file, _LARGEST_REF).decode("ascii", errors="replace")
+    return None

@@ -56,6 +56,14 @@ earns partial credit, and every claim is scored by itself.
 Commit often: your score at each quarter of the budget is taken from the history. Stay on descendants of the first
 commit. When the time is used up while your clock runs, what is here is handed in for you; if it stands still then, the
 last commit that the harness had seen counts, so commit before you pause.
+
+## For an agent
+
+`reproof status`, `reproof check` and `reproof exec` work inside an agent's sandbox, and count against the same budget
+as the agent's own program. Its clock starts with it, and nobody pauses it; time in which the provider of its model is
+too busy to answer is not counted. `REPROOF_DEADLINE` is when the time ends, in seconds since 1970, and ten minutes
+before that a file `TEN_MINUTES_LEFT` appears here, which belongs to no submission. When the program ends, or the budget
+does, what is here is handed in.
 """
 _REPORTED = """\
 You may report what you measured yourself: `{file}` in the root, a flat JSON object from claims on pinned

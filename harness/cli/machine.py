@@ -40,6 +40,29 @@ def doctor(sandbox: str, waive: tuple[str, ...], as_json: bool) -> None:
 
 @click.command()
 @click.option(
+    "--agents-path",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="A folder of adapters of yours, looked into first.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+def agents(agents_path: Path | None, as_json: bool) -> None:
+    """List the adapters, which version of its program each drives, and how what is missing is installed.
+
+    \b
+    Example:
+      reproof agents
+      reproof agents --json
+    """
+    from harness.cli.terminal import print_json
+    from harness.report.agents import listed, print_agents
+
+    rows = listed(agents_path)
+    print_json(rows) if as_json else print_agents(rows)
+
+
+@click.command()
+@click.option(
     "--results",
     type=click.Path(path_type=Path),
     default=Path("results"),

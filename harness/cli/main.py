@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import keyword
 import sys
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ class Verbs(click.Group):
         if name not in VERBS:
             raise unknown("verb", name, VERBS)
         module = importlib.import_module(f"harness.cli.{VERBS[name][0]}")
-        command: click.Command = getattr(module, name.replace("-", "_"))
+        attribute = name.replace("-", "_") + "_" * keyword.iskeyword(name)
+        command: click.Command = getattr(module, attribute)
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:

@@ -219,6 +219,10 @@ class Budget(Entry):
     disk: Bytes = 2**30
     env_steps: Count | None = Field(default=None, ge=1)
     """Steps of environments; None: not limited."""
+    tokens: Count | None = Field(default=None, ge=1)
+    """Of language models, asked and answered together; None: not limited."""
+    dollars: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """That language models cost; None: not limited."""
 
 
 class PaperSpec(Entry):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harness.attempt.beside import told
 from harness.attempt.budget import DECLARABLE, ITEMS, Account, State
-from harness.attempt.desk import Desk
+from harness.attempt.desk import SHOWN, Desk
 from harness.paper.quantities import show_seconds, show_size
 from harness.report.text import inert, inline
 
@@ -23,8 +24,18 @@ SHOW: dict[str, Callable[[float], str]] = {
     "cpu": show_seconds,
     "disk": show_size,
     "env_steps": lambda steps: f"{steps:,.0f}",
+    "tokens": lambda tokens: f"{tokens:,.0f}",
+    "dollars": lambda dollars: f"{dollars:,.4g}",
 }
-LABELS = {"working": "working time", "wall": "wall time", "cpu": "CPU time", "disk": "disk", "env_steps": "env steps"}
+LABELS = {
+    "working": "working time",
+    "wall": "wall time",
+    "cpu": "CPU time",
+    "disk": "disk",
+    "env_steps": "env steps",
+    "tokens": "tokens",
+    "dollars": "dollars",
+}
 _COLUMNS = ("who", "from", "to", "working", "cpu", "env_steps", "trust", "what")
 
 
@@ -48,29 +59,35 @@ def status(desk: Desk, found: Account) -> dict[str, Any]:
         "participant": found.holder,
         "condition": attempt.condition,
         "state": found.state,
-        "used": {item: round(found.used(item), 3) for item in ITEMS},
+        "used": {item: round(found.used(item), 6 if item == "dollars" else 3) for item in ITEMS},
         "left": {item: found.left(item) for item in ITEMS},
         "declared": {item: found.declared(item) for item in DECLARABLE},
         "environments": found.streams,
-        "deadline": deadline(found).isoformat(timespec="seconds"),
+        "deadline": deadline(found, attempt.participant.kind).isoformat(timespec="seconds"),
         "unrecorded": round(found.unrecorded, 3),
         "submissions": found.submissions,
-        "workspace": attempt.workspace,
+        "workspace": _workspace(desk),
         "terms": {"licence": attempt.terms.licence, "consent": attempt.terms.consent},
         "next": list(what_next(desk, found)),
     }
 
 
-def deadline(found: Account) -> datetime:
-    """When the wall time is used up."""
-    return datetime.now(UTC) + timedelta(seconds=found.budget.wall - found.wall)
+def _workspace(desk: Desk) -> str:
+    """Where it lies for whoever asks: an agent knows it by another name."""
+    return os.environ.get(SHOWN) or desk.attempt.workspace
+
+
+def deadline(found: Account, kind: str = "human") -> datetime:
+    """When the wall time is used up, or for an agent, whose clock nobody pauses, whichever time comes first."""
+    wall = found.budget.wall - found.wall
+    return datetime.now(UTC) + timedelta(seconds=min(wall, found.time_left) if kind == "agent" else wall)
 
 
 def status_lines(desk: Desk, found: Account) -> Iterator[str]:
     """The same for people."""
     attempt = desk.attempt
     yield f"{attempt.paper} · {inline(found.holder)} ({attempt.condition}) · {attempt.id}"
-    yield f"workspace: {inline(attempt.workspace)}"
+    yield f"workspace: {inline(_workspace(desk))}"
     yield f"licence: {inline(attempt.terms.licence or 'not stated')}; {_consent(attempt.terms.consent)}"
     yield ""
     yield f"{'clock':13} {_clock(found)}"
@@ -82,7 +99,7 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
         left = "not limited" if limit is None else f"of {show(limit)}, {show(found.left(item) or 0.0)} left"
         yield f"{LABELS[item]:13} {show(found.used(item))} {left}" + (f" ({show(own)} self-declared)" if own else "")
         yield from _streams(found) if item == "env_steps" else ()
-    yield f"{'deadline':13} {deadline(found):%Y-%m-%d %H:%M} UTC"
+    yield f"{'deadline':13} {deadline(found, attempt.participant.kind):%Y-%m-%d %H:%M} UTC"
     yield ""
     yield from (f"next: {line}" for line in what_next(desk, found))
 
@@ -124,6 +141,8 @@ def what_next(desk: Desk, found: Account) -> Iterator[str]:
             yield "reproof clock start"
         case "interrupted":
             yield "reproof clock start; time you worked meanwhile: reproof clock note --working '1 h' 'what I did'"
+        case "running" if desk.attempt.participant.kind == "agent":
+            yield "reproof exec -- COMMAND (metered); reproof check (a rehearsal); git commit, and end when it is done"
         case "running":
             metered = "reproof exec -- COMMAND (metered); reproof check (a rehearsal); "
             yield f"{metered if found.left('cpu') != 0 else ''}reproof clock pause REASON"
@@ -143,6 +162,8 @@ def one_line(found: Account) -> str:
     left = ", ".join(f"{show_seconds(found.left(item) or 0.0)} {words}" for item, words in parts)
     steps = found.left("env_steps")
     left += "" if steps is None else f", {SHOW['env_steps'](steps)} env steps"
+    models = {item: found.left(item) for item in ("tokens", "dollars")}
+    left += "".join(f", {SHOW[item](some)} {item}" for item, some in models.items() if some is not None)
     return f"left: {left}; deadline {deadline(found):%Y-%m-%d %H:%M} UTC"
 
 
@@ -211,7 +232,9 @@ def timesheet_csv(found: Account) -> str:
     text = StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: inert(value) for key, value in row.items()} for row in timesheet(found))
+    figures = DECLARABLE  # ours: a minus sign before what was waited makes no formula of it
+    rows = timesheet(found)
+    writer.writerows({key: value if key in figures else inert(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

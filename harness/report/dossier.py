@@ -9,7 +9,7 @@ from harness.appeals import Dispute, disputes
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.desk import Desk
 from harness.attempt.ledger import Event
-from harness.errors import ReproofError
+from harness.errors import RecordError, ReproofError
 from harness.overtime import Point
 from harness.paper.load import Paper, open_paper
 from harness.pipeline import Measurements, Rerun
@@ -19,6 +19,8 @@ from harness.report.kept import kept_points, kept_score
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Plan
 from harness.scoring.score import Score
+from harness.trajectory.atif import Trajectory
+from harness.trajectory.keep import trajectory_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +36,23 @@ class Dossier:
     measured: list[Measurement]
     points: list[Point]
     plan: Plan
-    last: Event
-    """Of the ledger, when this was read."""
+    events: tuple[Event, ...]
+    """The ledger, when this was read."""
     disputes: list[Dispute]
     submissions: int
     paper: Paper | None
     """The paper by which it was scored; None where it is not found any more."""
     missing: str | None
     """Why the paper is None."""
+    trajectory: Trajectory | None = None
+    """What an agent did; None where no model was asked, or it cannot be read."""
+    unread: str | None = None
+    """Why it cannot be read."""
+
+    @property
+    def last(self) -> Event:
+        """Of the ledger."""
+        return self.events[-1]
 
 
 def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
@@ -57,6 +68,7 @@ def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
     score = kept_score(desk)
     folder = desk.submissions[-1]
     found, missing = _paper(desk.attempt, score, paper)
+    trajectory, unread = _trajectory(desk)
     return Dossier(
         folder=folder,
         attempt=desk.attempt,
@@ -66,12 +78,22 @@ def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
         measured=read(folder / "measurements.json", Measurements).measurements,
         points=kept_points(desk),
         plan=read(folder / "private" / "plan.json", Plan),
-        last=desk.events()[-1],
+        events=desk.events(),
         disputes=disputes(desk),
         submissions=len(desk.submissions),
         paper=found,
         missing=missing,
+        trajectory=trajectory,
+        unread=unread,
     )
+
+
+def _trajectory(desk: Desk) -> tuple[Trajectory | None, str | None]:
+    """What an agent did, or why that cannot be read: the score does not rest on it."""
+    try:
+        return trajectory_of(desk), None
+    except RecordError as error:
+        return None, error.message
 
 
 def _paper(attempt: Attempt, score: Score, paper: Paper | None) -> tuple[Paper | None, str | None]:

@@ -18,6 +18,7 @@ from harness.report.dossier import Dossier, open_dossier
 from harness.report.html import picture, render
 from harness.report.look import GATE, OUTCOME, SIGN, TONE, gate_state
 from harness.report.pictures import WIDTH, Picture, allowed_words, measured_words, number, picture_of, reported_words
+from harness.report.timeline_page import timeline_of
 from harness.report.trajectories import Family, families
 from harness.scoring.finding import Verdict
 from harness.scoring.score import PASS_MARK, ClaimScore
@@ -126,6 +127,7 @@ def draw_page(found: Dossier) -> str:
             "uses": list(_uses(found)),
             "weights": {kind: _slices(score.claims, kind) for kind in ("provenance", "trust")},
             "seeds": found.plan.seeds[: found.rerun.slots],
+            "timeline": timeline_of(found),
             "gates": GATE,
             "state_of": gate_state,
             "show": SHOW,
@@ -199,6 +201,8 @@ def _title(family: Family, paper: Paper | None) -> str:
 
 def _uses(found: Dossier) -> Iterator[Use]:
     for item in ITEMS:
+        if item not in found.handed.used and getattr(found.attempt.budget, item) is None:
+            continue
         used, own = (
             found.handed.used.get(item, 0.0),
             found.handed.declared.get(item, 0.0),

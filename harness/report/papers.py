@@ -101,6 +101,8 @@ def print_paper(paper: Paper) -> None:
         f"budget: {show_seconds(budget.working)} of work within {show_seconds(budget.wall)}, "
         f"{show_seconds(budget.cpu)} CPU, {show_size(budget.disk)} of disk"
         + (f", {budget.env_steps:,} env steps" if budget.env_steps else "")
+        + (f", {budget.tokens:,} tokens" if budget.tokens else "")
+        + (f", ${budget.dollars:g}" if budget.dollars else "")
     )
     for kind in ("provenance", "trust"):
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in found[f"weight_by_{kind}"].items())

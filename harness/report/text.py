@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+_SUSPECT = re.compile("[^\n\t -~\xa1-\xac\xae-\u0377]")
+"""Characters that may have to be made visible."""
+_FORMULA = "=+-@＝＋－＠"
+
 
 def inline(text: str) -> str:
     r"""A text that cannot leave its line.
@@ -20,13 +26,19 @@ def plain(text: str, *, also: str = "") -> str:
     """
     if text.isprintable():  # nearly every text is, and pages have thousands
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" + also else c.encode("unicode_escape").decode() for c in text)
+    return _SUSPECT.sub(lambda found: _visible(found[0], also), text)
+
+
+def _visible(c: str, also: str) -> str:
+    return c if c.isprintable() or c in also else c.encode("unicode_escape").decode()
 
 
 def inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula.
+    r"""A text that no spreadsheet takes for a formula, in half or full width, and no terminal for a command.
 
-    >>> inert("=cmd()")
-    "'=cmd()"
+    >>> inert("=cmd()"), inert(" \t=1"), inert("\x1b[2J")
+    ("'=cmd()", "' \t=1", '\\x1b[2J')
     """
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    text = plain(text)
+    begins = text.lstrip()[:1]
+    return f"'{text}" if text[:1] == "\t" or (begins and begins in _FORMULA) else text

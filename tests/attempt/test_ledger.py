@@ -36,7 +36,7 @@ def test_events_come_back_chained(ledger: Path) -> None:
 
 
 def test_kinds_are_those_of_the_design() -> None:
-    assert len(KINDS) == 14
+    assert len(KINDS) == 17
     assert {"started", "handed over", "rescored"} < set(KINDS)
 
 

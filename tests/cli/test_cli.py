@@ -22,9 +22,13 @@ NESTED = [
     ("paper", "new"), ("paper", "show"), ("paper", "schema"), ("paper", "sync"), ("paper", "validate"),
     ("clock", "start"),
     ("clock", "pause"), ("clock", "note"), ("clock", "keep"), ("dispute", "raise"), ("dispute", "answer"),
-    ("dispute", "list"),
+    ("dispute", "list"), ("export", "harbor"), ("import", "harbor"),
+    ("plan", "list"), ("plan", "show"), ("plan", "resume"), ("plan", "cancel"),
 ]  # fmt: skip
-SILENT = {("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep")}
+SILENT = {
+    ("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep"), ("export",),
+    ("import",), ("guest",), ("plan",),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS), *NESTED], ids=" ".join)

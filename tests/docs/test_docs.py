@@ -25,7 +25,7 @@ from harness.archive.manifest import Manifest, Member
 from harness.archive.verify import Runs, Totals, Verification
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.ledger import KINDS, Event
-from harness.attempt.participant import Assignment, Outcome
+from harness.attempt.participant import Assignment, Endpoint, Launch, Outcome
 from harness.attempt.submission import DEFAULT_LIMITS
 from harness.attempt.task import start_commit_of
 from harness.cleanroom.sandbox import WAIVABLE
@@ -170,7 +170,7 @@ def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         context = command.make_context(command.name, list(words))
     if command.name == "attempt":
         _check_attempts(compose(context.params["overrides"]))
-    if command.name in ("show", "validate", "sync"):
+    if command.name in ("show", "validate", "sync") and words_of(line)[0] == "paper":
         for name in context.params.get("names") or [context.params["name"]]:
             _open(name)
 
@@ -317,7 +317,7 @@ def test_the_layout_of_records_is_the_one_described(finished: tuple[Road, Score]
 
 def test_the_seams_are_described() -> None:
     page = (ROOT / "docs" / "add-an-agent.md").read_text()
-    for seam in (Assignment, Outcome):
+    for seam in (Assignment, Outcome, Launch, Endpoint):
         assert [name for name in seam.__dataclass_fields__ if f"`{name}`" not in page] == []
 
 
