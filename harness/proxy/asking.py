@@ -14,6 +14,7 @@ from harness.proxy.exchange import CONVERSATION, Format
 from harness.proxy.fields import LISTS, cleaned
 from harness.proxy.prices import Provider
 from harness.proxy.refusal import Refused
+from harness.proxy.rules import deep
 
 MOST_BYTES = 32 << 20
 """Of a request's body."""
@@ -164,14 +165,14 @@ def crowded(body: bytes) -> bool:
 
 
 def lenient(body: bytes) -> dict[str, Any]:
-    """A body as an object; empty, if it is none."""
+    """A body as an object; empty, if it is none that can be kept."""
     if crowded(body):
         return {}
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and not deep(found) else {}
 
 
 def _ask_for_usage(asked: Asked) -> None:
