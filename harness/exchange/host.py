@@ -73,7 +73,7 @@ class Host:
 
     def get(self, *, path: str, into: str) -> dict[str, Any]:
         """Bring files out of the room; of a closed one, what is kept."""
-        if self._guest.verdict is None:
+        if not self._guest.room.closed:
             return {"folder": self._guest.room.get(path, Path(into))}
         kept = kept_folder(self._guest, path)
         if kept is None:
@@ -90,8 +90,11 @@ class Host:
 
     def close(self) -> None:
         """Should the guest be gone without a verdict, end everything in the room."""
-        if self.guest is not None and self.guest.verdict is None:
-            leave(self.guest, "the other harness went away")
+        if self.guest is None:
+            return
+        with self.guest.lock:  # a verdict under way comes first
+            if self.guest.verdict is None:
+                leave(self.guest, "the other harness went away")
 
     @property
     def _guest(self) -> Guest:

@@ -124,6 +124,11 @@ class Room:
         _unpack(answer, into)
         return told.get("folder") is True
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return bool(self._over)
+
     def close(self) -> None:
         """End everything in it."""
         self._over = self._over or "the room was closed"
