@@ -14,7 +14,7 @@ from harness.attempt.work import WORKSPACE
 from harness.cleanroom.sandbox import Completed, Job, Limits, Mount
 from harness.errors import ReproofError, UsageError
 from harness.exchange.guest import Guest, Origin, begin, guest_settings, judge, kept_folder, leave, open_room
-from harness.exchange.room import Room, RoomError
+from harness.exchange.room import INSIDE, Room, RoomError
 from harness.road import Road, Tell
 from harness.scoring.score import Score
 
@@ -111,7 +111,7 @@ def _after(road: Road, mount: Mount) -> Room:
     """A room in which nothing of the guest's runs, to look at files that they left."""
 
     def start(words: Any, descriptor: int, cancel: threading.Event) -> Completed:
-        job = Job(command=tuple(words), limits=_LOOKING, mounts=(mount,), descriptors=(descriptor,))
+        job = Job(command=tuple(words), limits=_LOOKING, mounts=(INSIDE, mount), descriptors=(descriptor,))
         return road.sandbox.run(job, cancel)
 
     return Room(start)
