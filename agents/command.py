@@ -1,9 +1,11 @@
-"""The participant that is any program: run on the bench, told the brief's path and the deadline."""
+"""The participant that is any program: run in quarters, told the brief's path, the deadline and its model."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -23,21 +25,30 @@ class Options(BaseModel):
     environment: dict[str, str] = {}
 
 
+def ready(options: Mapping[str, Any]) -> None:
+    """See that the configuration says what to run.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    _words(_options(options).run)
+
+
 def work(assignment: Assignment) -> Outcome:
-    """Run the program in the workspace until it ends, or until wall or CPU time is spent.
+    """Run the program in the workspace until it ends, or until a budget is spent.
 
     Raises:
         ConfigError: The configuration does not say what to run.
     """
-    options = _options(assignment)
+    options = _options(assignment.options)
     words = _words(options.run)
     programs = tuple(path.resolve() for path in options.mounts)
     return assignment.live(Launch(words=tuple(words), environment=options.environment, programs=programs))
 
 
-def _options(assignment: Assignment) -> Options:
+def _options(options: Mapping[str, Any]) -> Options:
     try:
-        return Options.model_validate(dict(assignment.options))
+        return Options.model_validate(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
         where = f"participant.{'.'.join(map(str, first['loc']))}"

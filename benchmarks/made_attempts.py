@@ -75,6 +75,9 @@ def add(
     submissions: int = 1,
     at: datetime = BEGAN,
     gates: Sequence[Gate] = (),
+    used: Mapping[str, float] | None = None,
+    fault: Any = "none",
+    model: str | None = None,
 ) -> Path:
     """An attempt as it is kept: with its score; with a submission alone, if the value is None; or with neither."""
     folder = results / "attempts" / name
@@ -82,13 +85,13 @@ def add(
     how: Any = condition or condition_of(kind)
     write_slip(
         folder / "attempt.json",
-        _attempt(name, paper, Who(kind=kind, name=by, adapter=kind), how, version, at, folder),
+        _attempt(name, paper, Who(kind=kind, name=by, adapter=kind, model=model), how, version, at, folder),
     )
     commit = hashlib.sha1(name.encode()).hexdigest()
     scored = () if value is None else ("rerun", "scored")
     _ledger(folder / ledger.FILE, ("started", "resumed", *("submitted",) * submissions, *scored, *events), at, by)
     for number in range(1, submissions + 1):
-        _submit(folder / "submissions" / f"{number:03}", commit, by, working, at)
+        _submit(folder / "submissions" / f"{number:03}", commit, by, working, at, used or {}, fault)
     if value is not None:
         last = folder / "submissions" / f"{submissions:03}"
         outcome = verdict or ("PASS" if value >= 0.9 else "FAIL" if value < 0.7 else "UNDECIDED")
@@ -112,12 +115,14 @@ def _point(share: float, value: float, commit: str) -> Point:
     return Point(share=share, commit=commit, verdict="PASS", score=worth(value), slots=3, problem=None)
 
 
-def _submit(folder: Path, commit: str, by: str, working: float, at: datetime) -> None:
-    used = {"working": working, "wall": 2 * working, "cpu": 60.0, "disk": 4096.0, "env_steps": 0.0}
+def _submit(
+    folder: Path, commit: str, by: str, working: float, at: datetime, more: Mapping[str, float], fault: Any
+) -> None:
+    used = {"working": working, "wall": 2 * working, "cpu": 60.0, "disk": 4096.0, "env_steps": 0.0, **more}
     handed = HandedIn(
         commit=commit, tree="1" * 40, files=9, bytes=4096, history=[(commit, 1)], at=at + timedelta(seconds=working),
         ended="submitted", note="done", used=used, declared={"working": 600.0, "cpu": 0.0, "env_steps": 0.0},
-        exact=True, credits={by: {"working": working, "cpu": 60.0, "commits": 3}}, late=0.0, saved=False,
+        exact=True, fault=fault, credits={by: {"working": working, "cpu": 60.0, "commits": 3}}, late=0.0, saved=False,
         ledger=(2, "0" * 64),
     )  # fmt: skip
     folder.mkdir(parents=True)

@@ -32,13 +32,17 @@ class ParticipantSettings(_Settings):
     name: str
     model: str | None = None
     """Which language model it asks, as the provider names it; None: none."""
+    repeats: int = Field(default=1, ge=1, le=1000)
+    """Attempts that are made of it."""
     options: dict[str, Any] = {}
     """What the adapter reads for itself."""
 
     @model_validator(mode="before")
     @classmethod
     def _rest_are_options(cls, value: dict[str, Any]) -> dict[str, Any]:
-        own: dict[str, Any] = {key: value[key] for key in ("adapter", "kind", "name", "model") if key in value}
+        own: dict[str, Any] = {
+            key: value[key] for key in ("adapter", "kind", "name", "model", "repeats") if key in value
+        }
         return {**own, "options": {key: item for key, item in value.items() if key not in own}}
 
 

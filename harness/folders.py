@@ -30,6 +30,12 @@ def find_papers(folders: Iterable[Path] | None = None) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def private_folders() -> list[Path]:
+    """The private folder of every paper in reach, of papers that another of their name covers too."""
+    named = [path for folder in papers_folders() if folder.is_dir() for path in folder.iterdir()]
+    return sorted({(path / "private").resolve() for path in named if (path / "private").is_dir()})
+
+
 def configs_folder() -> Path:
     """Our own configs: beside the package in a clone, inside it in a wheel."""
     package = Path(harness.__file__).parent

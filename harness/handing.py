@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,6 +17,7 @@ from harness.attempt.budget import DECLARABLE, ITEMS, Account
 from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
+from harness.attempt.installed import find
 from harness.attempt.participant import Assignment, Outcome, open_agent
 from harness.attempt.plumbing import Files
 from harness.attempt.quarters import take_sign
@@ -58,20 +59,26 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> Road:
+def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, name: str | None = None) -> Road:
     """Brief to workspace: begin an attempt at the paper's start commit.
+
+    Args:
+        settings: Of the attempt.
+        tell: Hears what happens.
+        progress: Hears of runs.
+        name: What the attempt is called, where that was settled before; of `attempt_name`.
 
     Raises:
         UsageError: An unknown paper or budget, a workspace that is not a new folder, a password that would be kept, or
             something that is missing for the participant (see `ensure_ready`).
         PaperError: A paper that does not hold together.
     """
-    _ensure_no_password(settings.tracking.uri)
-    ensure_ready(settings)
+    ensure_no_password(settings.tracking.uri)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
+    ensure_ready(settings, budget)
     store, now = Store(settings.results.resolve()), _now()
-    name = attempt_name(paper.id, settings.participant.name, now)
+    name = name or attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
     try:
@@ -79,7 +86,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     except ReproofError:
         shutil.rmtree(folder)
         raise
-    who = Who(**settings.participant.model_dump(exclude={"options"}))
+    who = Who(**settings.participant.model_dump(exclude={"options", "repeats"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
     attempt = Attempt(
@@ -108,7 +115,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent) -> 
     return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
 
 
-def _ensure_no_password(uri: str | None) -> None:
+def ensure_no_password(uri: str | None) -> None:
     """See that no record will hold a password.
 
     Raises:
@@ -184,7 +191,7 @@ def work(
     """
     who = road.attempt.participant
     agent = open_agent(who.adapter, agents)
-    road.desk.note("resumed")
+    road.desk.note("resumed", **_program(agent, options))
     try:
         outcome = agent.work(
             Assignment(
@@ -220,6 +227,12 @@ def _keep_trajectory(road: Road) -> None:
     except Exception as error:  # whatever it is: the work is done, and what follows it goes on
         again = f"reproof trajectory {road.attempt.id}"
         road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
+
+
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:
+    """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
+    known = getattr(agent, "INSTALLATION", None)
+    return {} if known is None else {"program": f"{known.program} {find(known, options).version}"}
 
 
 def replace_attempt(road: Road, reason: str) -> None:
@@ -263,7 +276,8 @@ def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> Hande
             land(staging, road.folder / SUBMISSIONS / f"{len(road.desk.submissions) + 1:03}")
         road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
     if saved.problem:
-        road.tell(f"uncommitted work could not be committed, so the last commit counts: {saved.problem}")
+        counts = "what could be is" if saved.commit else "the last commit counts"
+        road.tell(f"uncommitted work could not all be committed, so {counts}: {saved.problem}")
     road.tell(f"handed in: commit {taken.commit[:12]}, {taken.files} files")
     return handed
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.attempt.attempt import Who
-from harness.attempt.participant import open_agent
+from harness.attempt.attempt import Budget, Who
+from harness.attempt.installed import find
+from harness.attempt.participant import Participant, open_agent
 from harness.attempt.quarters import PORT, Endpoint
 from harness.config import BudgetSettings, ModelSettings, Settings
 from harness.errors import ConfigError, UsageError
@@ -25,11 +27,16 @@ FORMATS = {
 }
 """Which wire formats a provider speaks, by the names that the proxy has for them."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+_URL = re.compile(r"https?://[^/\s@?#]+(/[^\s@?#]*)?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
-def ensure_ready(settings: Settings) -> None:
+def ensure_ready(settings: Settings, budget: Budget | None = None) -> None:
     """See that nothing is missing that an agent will need.
+
+    Args:
+        settings: Of the attempt.
+        budget: What it will be granted; None: what the settings say of it.
 
     Raises:
         UsageError: An unknown adapter, a program that is not installed, or a key that is not set.
@@ -41,12 +48,25 @@ def ensure_ready(settings: Settings) -> None:
         return
     adapter = open_agent(settings.participant.adapter, settings.agents_path)
     _ensure_understood(settings, getattr(adapter, "SPEAKS", None))
-    if (look := getattr(adapter, "ready", None)) is not None:
-        look(dict(settings.participant.options))
+    _ensure_installed(adapter, dict(settings.participant.options))
     if access is not None:
         from harness.proxy.host import check
 
-        check(access)
+        dollars = budget.dollars if budget else settings.budget.dollars
+        check(replace(access, dollars=dollars))
+
+
+def _ensure_installed(adapter: Participant, options: dict[str, Any]) -> None:
+    """See that an adapter has what it needs: as it says itself, or else that its program is installed.
+
+    Raises:
+        UsageError: The program is not installed.
+        ConfigError: The options do not fit.
+    """
+    if (look := getattr(adapter, "ready", None)) is not None:
+        look(options)
+    elif (installation := getattr(adapter, "INSTALLATION", None)) is not None:
+        find(installation, options)
 
 
 def _ensure_understood(settings: Settings, speaks: str | None) -> None:
@@ -86,7 +106,7 @@ def access_of(settings: Settings) -> Access | None:
     for name in (model, *models.models):
         if not _NAME.fullmatch(name):
             raise _unfit("participant.model", "a model's name", repr(name))
-    if not re.match(r"https?://[^/\s@]+", models.upstream or ""):
+    if not _URL.fullmatch(models.upstream or ""):
         raise _unfit("models.upstream", "a URL such as https://host/path, without a password", models.upstream)
     if settings.sandbox.backend == "process" or "network" in settings.sandbox.waive:
         raise _unfit("sandbox", "a network of its own, on which an agent reaches its model", settings.sandbox.backend)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.desk import Desk
+from harness.attempt.room import room_of
 from harness.attempt.work import Bench
-from harness.cleanroom.backends import open_sandbox
-from harness.cleanroom.sandbox import Sandbox, SandboxSettings
+from harness.cleanroom.sandbox import Sandbox
 from harness.errors import RecordError
 from harness.paper.load import Paper, open_paper
 from harness.record.files import Store, read_slip
@@ -75,8 +75,7 @@ class Road:
     @cached_property
     def sandbox(self) -> Sandbox:
         """The clean room the attempt was begun with."""
-        settings = SandboxSettings(backend=self.attempt.sandbox, waive=tuple(self.attempt.waived))
-        return open_sandbox(settings)
+        return room_of(self.desk, self.paper.private)
 
     @property
     def bench(self) -> Bench:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from harness.handing import ensure_submission, hand_in, hand_out, work_on
 from harness.pipeline import rerun, score
 from harness.report.entries import read_results
 from harness.road import Road, quiet, road_of
+from harness.trajectory.keep import FILE as TRAJECTORY
+from harness.trajectory.keep import trajectory_of
 
 Chosen = Callable[..., Settings]
 Works = Callable[..., tuple[Road, Outcome]]
@@ -82,7 +85,7 @@ def kinds(road: Road) -> list[str]:
 
 def test_verbs_work_inside(lives: Lives) -> None:
     script = """
-    reproof status --json; echo "status $?"
+    reproof status --json && reproof status; echo "status $?"
     reproof exec -- sh -c 'echo from a sibling; pwd; exit 3'; echo "exec $?"
     cd reproduction && reproof exec -- pwd; cd ..
     reproof check; echo "check $?"
@@ -101,6 +104,9 @@ def test_verbs_work_inside(lives: Lives) -> None:
     assert (road.folder / "home/memory").read_text() == "kept\n"
     assert (handed.ended, handed.fault) == ("done", "none")
     assert "tokens" not in handed.used
+    assert "workspace: /reproof/work\n" in said
+    assert str(road.folder) not in said
+    assert [event.data["command"][:5] for event in road.desk.events() if event.kind == "executed"][-1] == "sh -c"
     assert kinds(road).count("executed") >= 4  # two commands, the rehearsal's runs, the agent itself
 
 
@@ -121,10 +127,13 @@ subprocess.run("git add -A && git commit -qm solved", shell=True, check=True)
     assert (handed.used["tokens"], "dollars" in handed.used) == (60, False)
     asked = [event.data for event in road.desk.events() if event.kind == "asked"]
     assert sum(data["requests"] for data in asked) == 2
+    kept = json.loads((road.folder / TRAJECTORY).read_text())
+    assert [step["message"] for step in kept["steps"] if step["source"] == "user"] == ["what is to be done?"]
+    assert kept["subagent_trajectories"][0]["steps"][-1]["message"] == WORK
     rerun(road)
     assert score(road).verdict == "PASS"
-    kept = [path for path in road.folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
-    assert kept == []
+    with_key = [path for path in road.folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert with_key == []
 
 
 ASKS = 'import os; exec(os.environ["ASK"]); '
@@ -149,10 +158,18 @@ def test_an_agent_that_ends_well_without_dollars_left_has_ended_by_its_budget(wo
     assert 0 < road.desk.account().used("dollars") <= 0.5
 
 
-def test_a_provider_that_refuses_for_good_is_the_models_fault_or_nobodys_reason_to_try_again(works: Works) -> None:
+def test_a_provider_that_refuses_the_key_is_the_models_fault(works: Works) -> None:
     with scripted(lambda count: (401, "no such key")) as model:
         _, outcome = works("python", "-c", f"{ASKS} ask('x')", model=model)
-    assert outcome.ended in ("model", "failed")
+    assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
+
+
+def test_time_that_is_spent_asking_a_model_in_vain_is_the_models_fault(works: Works) -> None:
+    program = f"{ASKS}\nimport time\ntry: ask('x')\nexcept Exception: time.sleep(60)"
+    with scripted(lambda count: (401, "no such key")) as model:
+        _, outcome = works("python", "-c", program, model=model, working=5.0)
+    assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
+    assert "ended by its working limit" in outcome.note
 
 
 @pytest.mark.parametrize(
@@ -163,7 +180,13 @@ def test_a_provider_that_refuses_for_good_is_the_models_fault_or_nobodys_reason_
         ("sleep 60", {"working": 2.0}, "working", "budget"),
         ("sleep 60", {"wall": 2.0}, "wall", "budget"),
         ("while :; do :; done", {"cpu": 0.5}, "cpu", "budget"),
-        ("reproof exec -- sh -c 'while :; do :; done'; sleep 60", {"cpu": 1.5}, "cpu", "budget"),
+        pytest.param(
+            "reproof exec -- sh -c 'while :; do :; done'; sleep 60",
+            {"cpu": 1.5},
+            "cpu",
+            "budget",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_whose_fault_an_end_is(works: Works, script: str, budget: dict[str, float], ended: str, fault: str) -> None:
@@ -184,6 +207,7 @@ def test_a_busy_provider_costs_no_working_time(works: Works) -> None:
     assert found.used("working") < found.wall - waited + 0.5
 
 
+@pytest.mark.slow
 def test_the_deadline_moves_by_what_was_waited(works: Works) -> None:
     """Four seconds of work, of which the provider takes more than it would leave."""
     program = f"{ASKS} ask('x'); print('answered'); time.sleep(2)"
@@ -218,8 +242,8 @@ def test_a_fault_of_ours_replaces_the_attempt_and_counts_for_nobody(
     assert kinds(road)[-1] == "replaced"
     assert road.desk.account().state == "withdrawn"
     kept = read_results([road.store.root])
-    assert [(waiting.attempt, waiting.why) for waiting in kept.waiting] == [(road.attempt.id, "replaced")]
-    assert kept.entries == []
+    assert [(gone.attempt, gone.fault) for gone in kept.replaced] == [(road.attempt.id, "harness")]
+    assert (kept.entries, kept.waiting) == ([], [])
 
 
 HARNESS = """
@@ -235,6 +259,7 @@ work(road, {"run": ["sh", "-c", sys.argv[3]], "environment": {"ASK": sys.argv[4]
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_harness_leaves_usage_commits_and_journal(
     chosen: Chosen, environment: dict[str, str], number: signal.Signals
@@ -258,6 +283,9 @@ def test_a_killed_harness_leaves_usage_commits_and_journal(
     assert len(handed.history) == 2
     assert handed.used["working"] < 30
     assert (road.folder / "exchanges.jsonl").stat().st_size > 0
+    told = trajectory_of(road.desk)
+    assert told is not None
+    assert any(step.source == "agent" for step in told.steps)
     hand_in(again, Outcome(note="again"))
     assert sum(event.data.get("requests", 0) for event in again.desk.events() if event.kind == "asked") == 1
 

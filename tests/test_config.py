@@ -52,6 +52,17 @@ def test_hydras_grammar() -> None:
     assert found.results == Path("/tmp/elsewhere")
 
 
+def test_repeats_are_said_by_an_override_or_by_ones_own_configs(tmp_path: Path) -> None:
+    assert compose(["paper=a"])[0].participant.repeats == 1
+    [found] = compose(["paper=a", "participant=command", "participant.run=x", "participant.repeats=3"])
+    assert (found.participant.repeats, "repeats" in found.participant.options) == (3, False)
+    (tmp_path / "participant").mkdir()
+    (tmp_path / "participant/mine.yaml").write_text("adapter: starter\nkind: agent\nname: mine\nrepeats: 5\n")
+    assert compose(["paper=a", "participant=mine"], own=tmp_path)[0].participant.repeats == 5
+    with pytest.raises(ConfigError, match=r"participant.repeats does not fit"):
+        compose(["paper=a", "participant.repeats=0"])
+
+
 def test_a_sweep_gives_one_for_each_combination() -> None:
     found = compose(["paper=a,b", "participant=reference,starter", "slots=all"])
     assert [(s.paper, s.participant.name) for s in found] == [

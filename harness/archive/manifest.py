@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from harness.attempt.contents import DEEPEST, LONGEST_PATH
 from harness.errors import RecordError, ReproofError
 from harness.record.files import Slip
 
@@ -41,7 +42,8 @@ _Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{1,150}\Z")]
 class Member(Slip, frozen=True):
     """One file of the archive."""
 
-    name: str
+    name: Annotated[str, msgspec.Meta(max_length=LONGEST_PATH + 50)]
+    """A path that a submission may hold, and the folder of the store before it."""
     sha256: _Hash
     size: Annotated[int, msgspec.Meta(ge=0)]
     """Bytes."""
@@ -86,22 +88,28 @@ def unfit(files: Sequence[Member]) -> str | None:
     "no archive holds a file of this name: '../passwd'"
     """
     for member in files:
-        if not _NAMES.fullmatch(member.name) or {".", ".."} & set(member.name.split("/")):
+        parts = member.name.split("/")
+        if not _NAMES.fullmatch(member.name) or {".", ".."} & set(parts) or len(parts) > DEEPEST + 2:
             return f"no archive holds a file of this name: {member.name[:200]!r}"
         if member.size > largest(member.name):
             return f"{member.name} has {member.size} bytes, more than {largest(member.name)}"
     names = [member.name for member in files]
     if any(first >= second for first, second in pairwise(names)):
         return "names are out of order, or stand twice"
-    if both := _folders(names) & set(names):
-        return f"{min(both)} is both a file and a folder"
+    known = set(names)
+    if both := next((folder for name in names for folder in _folders(name) if folder in known), None):
+        return f"{both} is both a file and a folder"
     if len(files) > MOST_FILES or sum(member.size for member in files) > LARGEST_ARCHIVE:
         return f"it holds more than {MOST_FILES} files or {LARGEST_ARCHIVE} bytes"
     return None
 
 
-def _folders(names: Iterable[str]) -> set[str]:
-    return {str(folder) for name in names for folder in PurePosixPath(name).parents}
+def _folders(name: str) -> Iterator[str]:
+    """The folders on the way to a file, each made when it is asked for: together they may be far longer."""
+    at = name.find("/")
+    while at >= 0:
+        yield name[:at]
+        at = name.find("/", at + 1)
 
 
 def refused(archive: Path, why: str, *, got: object = None) -> RecordError:

@@ -139,7 +139,7 @@ class Verifier:
             digest = digest_of(archive)
             manifest = unpack(archive, staging)
             desk = Desk(folder=staging / "attempts" / manifest.attempt)
-            room = open_sandbox(SandboxSettings(waive=self.waive))
+            room = open_sandbox(SandboxSettings(waive=self.waive, hidden=(paper.private,), records=(store.root,)))
             road = _Foreign(paper=paper, store=Store(staging), desk=desk, tell=quiet, progress=silent, room=room)
             found = examine(archive, manifest, road)
             _ensure_ours(store, found)

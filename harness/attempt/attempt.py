@@ -15,6 +15,8 @@ Fault = Literal["none", "submission", "budget", "harness", "model"]
 `submission`: the agent crashed or gave up; `budget`: its time, tokens or dollars are used up; `model`: the provider
 failed for good; `harness`: ours. Only the last two are reasons to try again.
 """
+FAULTS_OF_OURS: tuple[Fault, ...] = ("harness", "model")
+"""That no participant answers for: such an attempt counts nothing, and a plan makes another one in its place."""
 
 
 class Who(Slip, frozen=True):
@@ -115,6 +117,7 @@ class HandedIn(Slip, frozen=True):
     ledger: tuple[int, str]
     """Number and digest of the ledger's last event by then."""
     fault: Fault = "none"
+    """Whose fault its end is."""
 
 
 def attempt_name(paper: str, participant: str, now: datetime) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from harness.attempt.desk import Desk
+from harness.attempt.desk import SHOWN, Desk
 from harness.attempt.work import MEMORY, WORKSPACE
 from harness.errors import UsageError
 
@@ -116,7 +116,7 @@ class Broker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/",  # never the workspace: what lies there would be imported
-            env=dict(self.environment),
+            env={**self.environment, SHOWN: WORKSPACE},
             start_new_session=True,
             preexec_fn=_die_with_us,
         )
@@ -187,7 +187,7 @@ def command(words: list[str], folder: str, desk: Desk) -> list[str]:
         return [verb, *_switches([word for word in rest if word.startswith("-")]), *own, "--", *experiments]
     if verb == "exec":
         options, run = _parted(rest)
-        where = ["--folder", _beneath(folder), "--memory", str(MEMORY // 4)]
+        where = [f"--folder={_beneath(folder)}", "--memory", str(MEMORY // 4)]
         return [verb, *options, *own, *where, "--", *run] if run else [verb, *options, *own]
     raise UsageError(f"`reproof {ascii(verb[:40])[1:-1]}` is not for in here", remedy=_HINT)
 
@@ -220,10 +220,10 @@ def _parted(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _beneath(folder: str) -> str:
-    """A folder of the workspace, as the clean room names it; its root for any other."""
+    """A folder as it lies in the workspace; the workspace's root for any other."""
     path = PurePosixPath(folder)
     inside = path.is_relative_to(WORKSPACE) and ".." not in path.parts
-    return str(path) if inside else WORKSPACE
+    return str(path.relative_to(WORKSPACE)) if inside else "."
 
 
 def _read(line: socket.socket) -> _Asked:

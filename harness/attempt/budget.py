@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -225,21 +226,17 @@ def latest(moment: Moment, signs: Iterable[Moment]) -> Moment:
 
 
 def disk_of(folder: Path) -> int:
-    """Bytes of allocated blocks beneath a folder; links are not followed."""
-    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in _entries(folder))
-
-
-def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError:  # gone, or closed to us, since it was listed
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _entries(entry.path)
-        else:
-            yield entry
+    """Bytes of allocated blocks beneath a folder; links are not followed, what is too deep to be named is left."""
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:  # gone, or closed to us by now
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    with contextlib.suppress(OSError):
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total
 
 
 @dataclass(slots=True)

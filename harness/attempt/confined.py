@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 from harness.attempt.contents import AGAIN, is_hash
 from harness.attempt.plumbing import QUIET
-from harness.cleanroom.sandbox import Collect, Completed, Limits, Mount, Sandbox
+from harness.cleanroom.sandbox import Collect, Completed, Limits, Listener, Mount, Sandbox, Usage
 from harness.cleanroom.sandbox import Job as SandboxJob
 from harness.errors import HarnessFault, ReproofError, SandboxError, SubmissionError
 
 BUNDLE_FILE = "submission.bundle"
+WORK = "/reproof/work"
+"""Where a workspace lies in the sandbox."""
+IDLE = 20.0
+"""Seconds that Git may compute nothing: whatever it reads lies on this machine."""
+_LOOK, _STEP = 0.5, 0.001
+"""Seconds that one look may count at most, and of CPU that are progress."""
 NO_COMMIT, ALIEN, _NO_GIT = 3, 4, 127
 """Exit statuses: HEAD has no commit; it does not descend from the start commit; no `git` was found."""
 
@@ -20,7 +28,7 @@ export GIT_DIR="$2/.git" GIT_WORK_TREE="$2" GIT_INDEX_FILE="${TMPDIR:-/tmp}/inde
 cd "$2" || exit
 head=$(git rev-parse --verify 'HEAD^{commit}') || exit
 git read-tree "$head" || exit
-git add --all --ignore-errors .
+git add --all --ignore-errors . || : >"$1/left"
 tree=$(git write-tree) || exit
 : >"$1/commit"
 [ "$tree" != "$(git rev-parse "$head^{tree}")" ] || exit 0
@@ -30,7 +38,8 @@ echo "$commit" >"$1/commit"
 unset GIT_INDEX_FILE
 git reset -q || true
 """
-"""Commits everything onto HEAD; words: work tree, message. Leaves `commit`, empty where nothing was new."""
+"""Commits everything onto HEAD; words: work tree, message. Leaves `commit`, empty where nothing was new, and
+`left` where something could not be added."""
 
 BUNDLE = f"""\
 export GIT_DIR="$2/.git"
@@ -109,17 +118,40 @@ def run_git(
     files: tuple[str, ...],
     into: Path,
     limits: Limits,
+    idle: float = IDLE,
 ) -> Completed:
-    """Run a script in the sandbox; its first word is the output folder, and no word is taken for code."""
-    collect = Collect(files=files, into=into)
+    """Run a script in the sandbox; its first word is the output folder, and no word is taken for code.
+
+    What computes nothing for `idle` seconds waits for something that never comes, and is ended (`killed_by="cancel"`).
+    """
+    collect, patience = Collect(files=files, into=into), _Patience(idle)
     job = SandboxJob(
         command=("/bin/sh", "-c", script, "sh", collect.directory, *words),
         limits=limits,
         mounts=mounts,
         environment={**QUIET, **_IDENTITY},
         collect=collect,
+        listener=Listener(usage=patience.hear),
     )
-    return sandbox.run(job)
+    return sandbox.run(job, patience.over)
+
+
+class _Patience:
+    """Watches whether a job gets on; seconds in which we were not looking do not count against it."""
+
+    def __init__(self, idle: float) -> None:
+        self.over = threading.Event()
+        self._idle, self._left, self._cpu, self._last = idle, idle, -1.0, time.monotonic()
+
+    def hear(self, usage: Usage) -> None:
+        """Note how far it has got."""
+        now = time.monotonic()
+        self._left -= min(now - self._last, _LOOK)
+        if usage.cpu > self._cpu + _STEP:
+            self._left, self._cpu = self._idle, usage.cpu
+        self._last = now
+        if self._left < 0:
+            self.over.set()
 
 
 def refusal(done: Completed, message: str, *, where: object, limits: Limits, theirs: bool = False) -> ReproofError:
@@ -130,8 +162,13 @@ def refusal(done: Completed, message: str, *, where: object, limits: Limits, the
         message: What could not be done.
         where: The workspace or bundle.
         limits: What it was run under.
-        theirs: Whether it ran programs of the participant's, which may have slept.
+        theirs: Whether it read a repository of the participant's, which may wait, or start programs that sleep.
     """
+    if done.killed_by == "cancel" and theirs:
+        remedy = "look for named pipes (`find . -type p`), for what the repository's configuration includes "
+        remedy += "(`git config --list --show-origin`), and for filters that wait"
+        waiting = f"{message}: Git waits for something that never comes"
+        return SubmissionError(waiting, where=where, got=done.log.strip()[-200:] or None, remedy=remedy)
     stalled = done.killed_by == "wall" and not theirs and done.usage.cpu < limits.cpu / 2
     if done.killed_by == "cancel" or stalled:
         slow = f"{message}: the machine was too slow, or was stopped"

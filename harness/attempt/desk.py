@@ -7,6 +7,7 @@ import fcntl
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -28,6 +29,8 @@ from harness.record.files import Slip, read_slip, write_text
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
 EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
+SHOWN = "REPROOF_SHOWN_WORKSPACE"
+"""Environment variable: what a workspace's path is for whoever asks, if not its own."""
 _HASH = re.compile(r"[0-9a-f]{40}")
 _REF = re.compile(r"ref: (refs/heads/[^\x00-\x20~^:?*\[\\]{1,200})\n?")
 _LARGEST_REF = 1 << 20
@@ -357,39 +360,39 @@ def open_desk(folder: Path) -> Desk:
 
 def head_of(workspace: Path) -> str | None:
     """The commit that a workspace's HEAD names, read from its files without running Git; None if nobody can tell."""
-    git = workspace / ".git"
-    text = _small(git / "HEAD")
+    text = _small(workspace, ".git/HEAD")
     if text is None or _HASH.fullmatch(text.strip()):
         return text.strip() if text else None
     named = _REF.fullmatch(text)
     if named is None or ".." in named[1]:
         return None
-    loose = _small(git / named[1])
-    found = loose.strip() if loose is not None else _packed(git, named[1])
+    loose = _small(workspace, f".git/{named[1]}")
+    found = loose.strip() if loose is not None else _packed(workspace, named[1])
     return found if found and _HASH.fullmatch(found) else None
 
 
-def _packed(git: Path, ref: str) -> str | None:
-    for line in (_small(git / "packed-refs") or "").splitlines():
+def _packed(workspace: Path, ref: str) -> str | None:
+    for line in (_small(workspace, ".git/packed-refs") or "").splitlines():
         if line.endswith(f" {ref}"):
             return line.partition(" ")[0]
     return None
 
 
-def _small(path: Path) -> str | None:
-    """A plain file's text; None for links, devices and what is too large: a participant may have put anything here."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        import stat
+def _small(workspace: Path, name: str) -> str | None:
+    """A plain file's text; None for devices, what is too large, and whatever a link stands on the way to.
 
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > _LARGEST_REF:
-            return None
-        return os.read(descriptor, _LARGEST_REF).decode("ascii", errors="replace")
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+    A participant may have put anything here, and nothing outside of the workspace is theirs to be told of.
+    """
+    *folders, last = name.split("/")
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        at = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, at)
+        for folder in folders:
+            at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+            stack.callback(os.close, at)
+        file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+        stack.callback(os.close, file)
+        facts = os.fstat(file)
+        if stat.S_ISREG(facts.st_mode) and facts.st_size <= _LARGEST_REF:
+            return os.read(file, _LARGEST_REF).decode("ascii", errors="replace")
+    return None

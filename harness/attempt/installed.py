@@ -77,7 +77,6 @@ class Installed:
             files=files or {},
             programs=self.programs,
             trajectory=trajectory,
-            version=self.version,
         )
 
 

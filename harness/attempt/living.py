@@ -26,7 +26,6 @@ from harness.attempt.quarters import (
     SIGN,
     TEN_MINUTES,
     TOOLS,
-    VERSION,
     Launch,
     Quarters,
     give_sign,
@@ -37,7 +36,6 @@ from harness.attempt.quarters import (
     take_sign,
 )
 from harness.attempt.work import Done
-from harness.record.files import write_text
 
 if TYPE_CHECKING:
     from harness.proxy.host import Proxy
@@ -124,8 +122,6 @@ def live(assignment: Assignment, launch: Launch) -> Outcome:
     """
     desk = assignment.bench.desk
     ignore_sign(desk.workspace)
-    if launch.version:
-        write_text(desk.folder / VERSION, f"{launch.version}\n")
     with quarters(desk, launch) as place:
         try:
             return _lived(assignment, launch, place)
@@ -157,6 +153,7 @@ def _lived(assignment: Assignment, launch: Launch, place: Quarters) -> Outcome:
             environment=surroundings(launch, assignment.endpoint),
             output=stack.enter_context(_kept(desk.folder / LOG)),
             cancel=cancel,
+            called=launch.words,
             wall=desk.account().left("wall"),
         )
         if asking is not None and not _answers(place.lines / MODEL):
@@ -252,9 +249,14 @@ def outcome(launch: Launch, done: Done, *, ended: str | None, asking: Asking | N
     said = f"{Path(launch.words[0]).name} {how}" + (f"; its model answered no more: {final}" if final else "")
     last = "\n".join(done.log.splitlines()[-5:])
     word = ended or ("done" if done.exit == 0 else "failed")
-    if ended is None and asking is not None and final is not None:
+    if asking is not None and final is not None and (ended is None or _outwaited(ended, asking)):
         word = asking.ended  # most programs end well when nobody answers them any more
     return Outcome(note=said + (f"; its last words:\n{last}" if last else ""), ended=word, fault=fault_of(word))
+
+
+def _outwaited(ended: str, asking: Asking) -> bool:
+    """Whether time ended a program that went on asking a model whose provider had failed for good."""
+    return ended in ("working", "wall", "cpu") and asking.ended == "model"
 
 
 def fault_of(ended: str) -> Fault:

@@ -28,8 +28,6 @@ KEPT = "home"
 """The home's name in the attempt's folder."""
 REPORTED = "reported"
 """Stem of the file in the attempt's folder that keeps what an agent says of itself."""
-VERSION = "agent.version"
-"""In the attempt's folder: which version of its program an agent is."""
 _LARGEST = 64 << 20
 """Bytes of it that are kept."""
 _ENDINGS = (".json", ".jsonl", ".txt", ".md", ".log")
@@ -58,8 +56,6 @@ class Launch:
     """Shown to it read-only under the same paths: its installation, which is executables and libraries."""
     trajectory: str | None = None
     """Path beneath its home of what it writes about itself; it is kept, and trusted by nobody."""
-    version: str = ""
-    """Of its program, for the record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 from harness.attempt import clock
 from harness.attempt.budget import INTERRUPTED, LAST_SIGN, latest, signs_of
 from harness.attempt.clock import Moment, awake_between, wall_between
-from harness.attempt.confined import BUNDLE_FILE, REPLAY, refusal, run_git
+from harness.attempt.confined import BUNDLE_FILE, REPLAY, WORK, refusal, run_git
 from harness.attempt.desk import Desk
 from harness.attempt.ledger import Event, Kind
 from harness.attempt.submission import DEFAULT_LIMITS
@@ -68,11 +68,11 @@ def _bundle(source: Desk, desk: Desk) -> Path | None:
 def _bring(desk: Desk, bundle: Path, commits: list[str], sandbox: Sandbox) -> None:
     work = DEFAULT_LIMITS.work
     mounts = (
-        Mount(source=desk.workspace, target="/work", writable=True, quota=desk.attempt.budget.disk),
+        Mount(source=desk.workspace, target=WORK, writable=True, quota=desk.attempt.budget.disk),
         Mount(source=bundle.resolve(), target=f"/in/{BUNDLE_FILE}"),
     )
     with tempfile.TemporaryDirectory(prefix="reproof-replay-") as scratch:
-        words = ("/work", f"/in/{BUNDLE_FILE}", *commits)
+        words = (WORK, f"/in/{BUNDLE_FILE}", *commits)
         done = run_git(sandbox, REPLAY, *words, mounts=mounts, files=(), into=Path(scratch), limits=work)
     if done.exit != 0:
         raise refusal(done, "the history cannot be replayed", where=bundle, limits=work)

@@ -15,10 +15,12 @@ from harness.attempt.confined import (
     ALIEN,
     BUNDLE,
     BUNDLE_FILE,
+    IDLE,
     NO_COMMIT,
     PICTURE,
     SAVE,
     UNPACK,
+    WORK,
     collected,
     hashes,
     refusal,
@@ -26,6 +28,7 @@ from harness.attempt.confined import (
 )
 from harness.attempt.contents import AGAIN, not_descended, read_blobs, read_files, read_history, read_listing
 from harness.attempt.plumbing import File, Files, Objects, lay_repository, snapshot, write_files
+from harness.attempt.repository import ensure_plain, not_plain, oddity
 from harness.attempt.task import commit_of
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
@@ -53,6 +56,8 @@ class IntakeLimits:
     """After the start commit."""
     cpu: float = 60.0
     """CPU seconds of one job of Git; its wall time is guarded at five times that."""
+    idle: float = IDLE
+    """Seconds that Git may compute nothing on a participant's repository."""
     memory: int = 1024 * _MIB
     disk: int = 256 * _MIB
     """Bytes; the bundle must fit in, and so must the files."""
@@ -82,7 +87,7 @@ class Saved:
     log: str
     """What Git said, for instance of files that could not be added."""
     problem: str | None = None
-    """Why nothing could be committed, through no fault of ours; the last commit stands as it was."""
+    """Why not all could be committed, through no fault of ours; without a new commit the last one stands as it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +124,14 @@ def commit_uncommitted(
         HarnessFault: The machine stalled or failed.
         SandboxError: Git is missing in the clean room.
     """
-    mount = Mount(source=workspace.resolve(), target="/work", writable=True, quota=quota)
+    mount = Mount(source=workspace.resolve(), target=WORK, writable=True, quota=quota)
     with tempfile.TemporaryDirectory(prefix="reproof-save-") as scratch:
-        into, work = Path(scratch), limits.work
-        done = run_git(sandbox, SAVE, "/work", UNCOMMITTED, mounts=(mount,), files=("commit",), into=into, limits=work)
+        into, work, words = Path(scratch), limits.work, (WORK, UNCOMMITTED)
+        if odd := oddity(workspace):
+            return Saved(commit=None, log="", problem=str(not_plain(workspace, odd)))
+        done = run_git(
+            sandbox, SAVE, *words, mounts=(mount,), files=("commit", "left"), into=into, limits=work, idle=limits.idle
+        )
         if done.exit != 0:
             message = "uncommitted work could not be committed"
             error = refusal(done, message, where=workspace, limits=limits.work, theirs=True)
@@ -130,7 +139,8 @@ def commit_uncommitted(
                 return Saved(commit=None, log=done.log, problem=str(error))
             raise error
         names = hashes(done, "commit", into=into, where=workspace)
-        return Saved(commit=names[0] if names else None, log=done.log)
+        left = f"some of it could not be added: {done.log.strip()[-200:]}" if done.collected["left"] == "ok" else None
+        return Saved(commit=names[0] if names else None, log=done.log, problem=left)
 
 
 def bundle(
@@ -151,10 +161,11 @@ def bundle(
     Raises:
         SubmissionError: There is no commit, it does not descend from the start commit, or it is too large.
     """
-    mounts, files = (Mount(source=workspace.resolve(), target="/work"),), ("head", BUNDLE_FILE)
+    ensure_plain(workspace)
+    mounts, files = (Mount(source=workspace.resolve(), target=WORK),), ("head", BUNDLE_FILE)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=into) as scratch:
         out, work = Path(scratch), limits.work
-        done = run_git(sandbox, BUNDLE, "/work", base, mounts=mounts, files=files, into=out, limits=work)
+        done = run_git(sandbox, BUNDLE, WORK, base, mounts=mounts, files=files, into=out, limits=work, idle=limits.idle)
         if done.exit == NO_COMMIT:
             said = done.log.strip() or None
             message = "there is no commit to submit"
@@ -163,7 +174,7 @@ def bundle(
             [head] = hashes(done, "head", into=out, where=workspace)
             raise not_descended(workspace, head=head, base=base)
         if done.exit != 0:
-            raise refusal(done, "the commits could not be bundled", where=workspace, limits=work)
+            raise refusal(done, "the commits could not be bundled", where=workspace, limits=work, theirs=True)
         if hashes(done, "head", into=out, where=workspace) == (base,):
             return EmptySubmission(commit=base)
         made = collected(done, BUNDLE_FILE, into=out, where=workspace)
@@ -246,11 +257,14 @@ def picture(workspace: Path, *, sandbox: Sandbox, limits: IntakeLimits = DEFAULT
     Raises:
         SubmissionError: They could not be handed in; the message says why.
     """
-    mount, names = Mount(source=workspace.resolve(), target="/work"), ("head", "listing", "blobs")
+    ensure_plain(workspace)
+    mount, names = Mount(source=workspace.resolve(), target=WORK), ("head", "listing", "blobs")
     words = (str(limits.files + 1), str(limits.total + _HEADER * limits.files))
     with tempfile.TemporaryDirectory(prefix="reproof-picture-") as scratch:
         out, work = Path(scratch), limits.work
-        done = run_git(sandbox, PICTURE, "/work", *words, mounts=(mount,), files=names, into=out, limits=work)
+        done = run_git(
+            sandbox, PICTURE, WORK, *words, mounts=(mount,), files=names, into=out, limits=work, idle=limits.idle
+        )
         if done.exit != 0:
             raise refusal(done, "the work cannot be looked at", where=workspace, limits=work, theirs=True)
         tree = hashes(done, "head", into=out, where=workspace)[-1]

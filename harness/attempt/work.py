@@ -67,6 +67,7 @@ class Bench:
         descriptors: tuple[int, ...] = (),
         cancel: threading.Event | None = None,
         wall: float | None = None,
+        called: Sequence[str] = (),
     ) -> Done:
         """Run a command in the workspace until it ends, or until the budget is spent; the ledger counts it.
 
@@ -79,6 +80,7 @@ class Bench:
             descriptors: Open files of ours that it inherits (`Job.descriptors`).
             cancel: Once set, it is ended.
             wall: Seconds that it may run, where somebody watches the working time; None: until the deadline.
+            called: What the ledger calls it; nothing: its words.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -93,7 +95,7 @@ class Bench:
             hidden=self._hidden(),
             descriptors=descriptors,
         )
-        return self.meter(job, output, cancel, offer=self._offer())
+        return self.meter(job, output, cancel, offer=self._offer(), called=called or words)
 
     def meter(
         self,
@@ -103,6 +105,7 @@ class Bench:
         *,
         offer: Offer | None = None,
         table: Path | None = None,
+        called: Sequence[str] = (),
     ) -> Done:
         """Run any job at the attempt's expense, within what is left of its CPU time and its env steps.
 
@@ -112,6 +115,7 @@ class Bench:
             cancel: Once set, it is ended.
             offer: What is served to it; it gets as many steps of that as are left.
             table: Where the table of its episodes goes, if anybody wants it.
+            called: What the ledger calls it; nothing: its command.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -119,11 +123,11 @@ class Bench:
         cancel = cancel or threading.Event()
         job = replace(job, limits=replace(job.limits, cpu=min(job.limits.cpu, self._cpu_left())))
         offer = within(offer, self.most_steps) if offer else None
-        with _Live(self.desk, shlex.join(job.command), cancel, offer) as live:
+        with _Live(self.desk, shlex.join(called or job.command), cancel, offer) as live:
             heard = replace(job, listener=Listener(output=output, usage=live.hear))
             with _interrupts_cancel(cancel) as interrupted:
                 done = self._run(heard, cancel, live, table)
-            live.end(done)
+            done = live.end(done)
         if interrupted:
             raise KeyboardInterrupt
         return done
@@ -227,7 +231,7 @@ class _Live:
         self._job = os.urandom(8).hex()
         self._path = desk.folder / EXECUTING / f"{self._job}.json"
         self._next = time.monotonic() + _OFTEN
-        self._ended = False
+        self._ended = self._spent = False
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(exist_ok=True, mode=0o700)
@@ -264,20 +268,24 @@ class _Live:
         self.keep(usage)
         self._desk.witness()
         if self._desk.account().left("cpu") == 0:
+            self._spent = True
             self._cancel.set()
 
     def keep(self, usage: Usage) -> None:
         """Write down what it has used, for whoever comes next should nobody write down its end."""
         self._keep(_facts(usage))
 
-    def end(self, done: Done) -> None:
-        """Write the command's end into the ledger."""
+    def end(self, done: Done) -> Done:
+        """Write the command's end into the ledger; what was ended because all CPU time was used up says so."""
+        if self._spent and done.killed_by == "cancel":
+            done = replace(done, killed_by="cpu")
         ended = done.killed_by or ("done" if done.exit == 0 else "failed")
         steps = told(done.closing.used) if done.closing else {}
         facts = {**_facts(done.usage), "exit": done.exit, "ended": ended, **steps}
         self._desk.note("executed", job=self._job, command=self._command, **facts)
         self._desk.witness()
         self._ended = True
+        return done
 
 
 def _facts(usage: Usage) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.cleanroom.sandbox import Sandbox, SandboxSettings
 from harness.errors import unknown
+from harness.folders import private_folders
 
 BACKENDS = ("bubblewrap", "process")
 
 
 def open_sandbox(settings: SandboxSettings | None = None) -> Sandbox:
     """The clean room that the settings name; nothing is started before it is used.
+
+    The private folders of all papers in reach are hidden from every job in it, whoever starts the job.
 
     Raises:
         UsageError: no backend of that name.
@@ -18,7 +23,7 @@ def open_sandbox(settings: SandboxSettings | None = None) -> Sandbox:
     if settings.backend == "bubblewrap":
         from harness.cleanroom.bubblewrap import Bubblewrap
 
-        return Bubblewrap(settings)
+        return Bubblewrap(replace(settings, hidden=(*private_folders(), *settings.hidden)))
     if settings.backend == "process":
         from harness.cleanroom.process import Process
 

@@ -108,7 +108,8 @@ class Bubblewrap:
 
     def _run(self, job: Job, cancel: threading.Event | None, *, binary: Path, program: bytes | None) -> Completed:
         with contextlib.ExitStack() as stack:
-            words = layout.arguments(job, waive=self._waive)
+            hidden = (*self._settings.hidden, *job.hidden)
+            words = layout.arguments(replace(job, hidden=hidden), waive=self._waive, records=self._settings.records)
             meter = self._meter(job)
             stack.callback(meter.close)
             receiver = Receiver(job.collect, limit=job.limits.disk)

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.cleanroom.sandbox import Job
 from harness.errors import HarnessFault
 
-VERSION = "1"
+VERSION = "2"
 """Raised whenever what a sandbox shows, hides or allows changes: it is part of the isolation's digest."""
 USER = "65534"
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -18,20 +18,27 @@ _ETC = ("/etc/ld.so.cache", "/etc/alternatives")
 _SMALL = 1 << 20
 
 
-def arguments(job: Job, *, waive: frozenset[str] = frozenset()) -> list[str]:
+def arguments(job: Job, *, waive: frozenset[str] = frozenset(), records: tuple[Path, ...] = ()) -> list[str]:
     """The arguments of bwrap for a job, up to the command.
+
+    Args:
+        job: what is to be run.
+        waive: walls that are left out.
+        records: folders that stay hidden, but for those of their parts that the job mounts.
 
     Raises:
         HarnessFault: a mount's source does not exist, or is itself hidden.
     """
     shown = [(path, str(path), False) for path in _foundation()]
     shown += [(mount.source, mount.target, mount.writable) for mount in job.mounts]
-    words = [*_walls(waive), *_system(job)]
+    never = frozenset(path.resolve() for path in job.hidden)
+    parts = frozenset(path.resolve() for path in records)
+    words = [*_walls(waive), *_system(job), *_masks(Path("/usr"), "/usr", never=never, parts=parts)]
     for source, target, writable in shown:
         if not source.exists():
             raise HarnessFault("nothing there to mount", where=source)
         words += ["--bind" if writable else "--ro-bind", str(source), target]
-    words += _masks(job, [(source, target) for source, target, _ in shown])
+        words += _masks(source, target, never=never, parts=parts)  # at once: a later mount may cover the place
     if job.collect is not None:
         words += ["--size", _bytes(job.limits.disk), "--tmpfs", job.collect.directory]
     # /proc too: a harness run as root shares its uid with the job, and the kernel lets that uid write /proc/sys
@@ -93,23 +100,24 @@ def _foundation() -> tuple[Path, ...]:
     return tuple(sorted(path for path in fresh if path != Path("/")))
 
 
-def _masks(job: Job, shown: list[tuple[Path, str]]) -> list[str]:
-    if not job.hidden:
-        return []
-    words: list[str] = []
-    places = [(source.resolve(), target) for source, target in [(Path("/usr"), "/usr"), *shown]]
-    for hidden in sorted({path.resolve() for path in job.hidden}):
-        for source, target in places:
-            if source.is_relative_to(hidden):
-                raise HarnessFault("a mount would show what must stay hidden", where=source, got=hidden)
-            if not hidden.is_relative_to(source) or not hidden.exists():
-                continue
-            place = str(Path(target, hidden.relative_to(source)))
-            if hidden.is_dir():
-                words += ["--perms", "0000", "--size", "4096", "--tmpfs", place, "--remount-ro", place]
-            else:
-                words += ["--ro-bind", "/dev/null", place]
-    return words
+def _masks(source: Path, target: str, *, never: frozenset[Path], parts: frozenset[Path]) -> Iterator[str]:
+    """What covers, in a mount just made, whatever is hidden in it."""
+    if not never and not parts:
+        return
+    source, masked = source.resolve(), list[Path]()
+    for path in never:
+        if source.is_relative_to(path):
+            raise HarnessFault("a mount would show what must stay hidden", where=source, got=path)
+    for path in sorted(never | parts):
+        if path.is_relative_to(source) and path.exists() and not any(map(path.is_relative_to, masked)):
+            masked.append(path)
+            yield from _mask(path, str(Path(target, path.relative_to(source))))
+
+
+def _mask(path: Path, place: str) -> tuple[str, ...]:
+    if path.is_dir():
+        return ("--perms", "0000", "--size", "4096", "--tmpfs", place, "--remount-ro", place)
+    return ("--ro-bind", "/dev/null", place)
 
 
 def environment(job: Job, *, scratch: str = "/tmp") -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -71,7 +72,10 @@ class Meter(Protocol):
 
 
 class ProcMeter:
-    """An estimate from /proc: descendants, and processes carrying a mark in their environment.
+    """An estimate from /proc: descendants; what carries a mark in its environment is killed with them.
+
+    A mark is copied and dropped as easily as any variable, so nothing is charged for it: a job's first process, or
+    its namespace, must see to it that orphans stay in its tree.
 
     Short-lived processes that nobody waits for are missed, pages shared between processes are left out, and
     what tmpfs holds is not counted: good enough to stop a runaway, never exact.
@@ -86,7 +90,8 @@ class ProcMeter:
 
         Args:
             enough: processes beyond which a look stops looking, since a bomb grows faster than it can be listed.
-            mark: a NAME=VALUE that only this job's processes have in their environment.
+            mark: a NAME=VALUE in the environment of this job's processes, to find those that were born just before its
+                first process died.
         """
         self._enough = enough
         self._mark = None if mark is None else mark.encode()
@@ -115,12 +120,17 @@ class ProcMeter:
         return Reading(cpu=self._cpu, memory=self._memory, processes=self._processes)
 
     def pids(self) -> list[int]:
-        """Whoever was seen before or carries the mark, and all their descendants."""
+        """Whoever was seen before, and all their descendants."""
+        return self._look(self._seen(), most=self._enough)
+
+    def _seen(self) -> list[int]:
         # those seen before: a tree whose root is gone cannot be found from the root any more
-        todo = [pid for pid, start in self._known.items() if start is not None and started(pid) == start]
-        todo += _marked(self._mark) if self._mark is not None else []
+        return [pid for pid, start in self._known.items() if start is not None and started(pid) == start]
+
+    def _look(self, todo: list[int], *, most: float) -> list[int]:
+        """These and all their descendants, as far as they live; they are known from now on."""
         found: dict[int, int | None] = {}
-        while todo and len(found) <= self._enough:
+        while todo and len(found) <= most:
             pid = todo.pop(0)  # the oldest first: a PID namespace is gone when its first process is
             if pid not in found:
                 found[pid] = started(pid)
@@ -130,12 +140,14 @@ class ProcMeter:
 
     def kill(self) -> None:
         """Stop, then kill, until a look finds nobody."""
+        if self._mark is not None:
+            self._hold()
         # those already known at once: with the first process of a PID namespace everyone in it dies
         for pid, start in self._known.items():
             if start is not None and started(pid) == start:
                 _send(pid, signal.SIGKILL)
         end = time.monotonic() + _DEATH
-        while alive := self.pids():
+        while alive := self._look([*self._seen(), *self._marked()], most=self._enough):
             # all stopped first: a tree that is half killed could still fork
             for number in (signal.SIGSTOP, signal.SIGKILL):
                 for pid in alive:
@@ -143,6 +155,18 @@ class ProcMeter:
             if time.monotonic() > end:
                 raise HarnessFault("processes that cannot be killed", where="clean room", got=alive)
             time.sleep(0.002)
+
+    def _hold(self) -> None:
+        """Stop everyone, until a look finds nobody new: with the first of them goes the way to their orphans."""
+        held: set[int] = set()
+        end = time.monotonic() + _DEATH
+        while (fresh := set(self._look(self._seen(), most=math.inf)) - held) and time.monotonic() < end:
+            for pid in fresh:
+                _send(pid, signal.SIGSTOP)
+            held |= fresh
+
+    def _marked(self) -> list[int]:
+        return _marked(self._mark) if self._mark is not None else []
 
     def close(self) -> None:
         """Kill what is left."""

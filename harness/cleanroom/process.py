@@ -10,6 +10,8 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from harness.cleanroom import hierarchy, layout
@@ -54,6 +56,7 @@ class Process:
             real = _Real(job, folder)
             mark = f"REPROOF_JOB={uuid.uuid4().hex}"
             meter = _meter(job, mark)
+            own = 0 if meter.enforces else 1  # the shell that catches orphans
             stack.callback(meter.close)
             receiver = Receiver(None, limit=0)
             log = CappedLog(listener=job.listener.output)
@@ -63,7 +66,7 @@ class Process:
             watch = Watch(
                 child,
                 meter=meter,
-                limits=job.limits,
+                limits=replace(job.limits, processes=job.limits.processes + own),
                 pipes={log_end: log.feed, sign_end: receiver.feed},
                 quotas=real.quotas(meter),
                 cancel=cancel,
@@ -105,8 +108,9 @@ class _Real:
         return self._pattern.sub(lambda found: self._names[found[1]], words)
 
     def environment(self) -> dict[str, str]:
-        """The command's variables."""
-        variables = layout.environment(self._job, scratch=str(self.scratch))
+        """The command's variables; nothing keeps Python from leaving bytecode in a kept tree but being told not to."""
+        unwritten = {"PYTHONDONTWRITEBYTECODE": "1"}
+        variables = {**unwritten, **layout.environment(self._job, scratch=str(self.scratch))}
         return {name: self.text(value) for name, value in variables.items()}
 
     def cwd(self) -> Path:
@@ -132,9 +136,15 @@ class _Real:
         return gather(collect, self.out, limit=self._job.limits.disk)
 
 
+_SET_CHILD_SUBREAPER = 36
+"""prctl(2): whoever set it becomes the parent of all orphans below; it survives execve(2), and no child inherits it."""
+
+
 def _start(job: Job, meter: Meter, *, real: _Real, mark: str) -> tuple[subprocess.Popen[bytes], int, int]:
     """Start the command inside the meter's doors; gives the child, and our ends of log and starting sign."""
-    begin = f'exec 7>&0 </dev/null; printf S >&7; {ulimits(job, enforced=meter.enforces)} exec "$@" 7>&-'
+    # where nothing but the family tree says who belongs to the job, its orphans are caught by the shell that began it
+    last = 'exec "$@" 7>&-' if meter.enforces else '( exec "$@" 7>&- ); exit $?'
+    begin = f"exec 7>&0 </dev/null; printf S >&7; {ulimits(job, enforced=meter.enforces)} {last}"
     command = [real.text(word) for word in job.command]
     name, _, value = mark.partition("=")
     log_end, log_in = os.pipe()
@@ -149,6 +159,7 @@ def _start(job: Job, meter: Meter, *, real: _Real, mark: str) -> tuple[subproces
             env={**real.environment(), name: value},
             cwd=real.cwd(),
             start_new_session=True,
+            preexec_fn=None if meter.enforces else _adopter(),
         )
     except BaseException as error:
         os.close(log_end)
@@ -160,6 +171,14 @@ def _start(job: Job, meter: Meter, *, real: _Real, mark: str) -> tuple[subproces
         os.close(log_in)
         os.close(sign_in)
     return child, log_end, sign_end
+
+
+def _adopter() -> Callable[[], object]:
+    """What makes a process the parent of all orphans below it, looked up beforehand: a fork must not import."""
+    import ctypes
+
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _exit(ending: Ending) -> int | None:
@@ -178,5 +197,5 @@ def _has_cgroup() -> bool:
 
 def _meter(job: Job, mark: str) -> Meter:
     if not _has_cgroup():
-        return ProcMeter(enough=job.limits.processes, mark=mark)
+        return ProcMeter(enough=job.limits.processes + 1, mark=mark)
     return hierarchy.host().create(memory=job.limits.memory, processes=job.limits.processes)

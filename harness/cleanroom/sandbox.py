@@ -169,6 +169,10 @@ class SandboxSettings:
     """"bubblewrap", or "process" for none at all."""
     waive: tuple[str, ...] = ()
     """Properties, by name, that this machine may lack (see WAIVABLE)."""
+    hidden: tuple[Path, ...] = ()
+    """Host paths that no job may read (see `Job.hidden`), beside the private folders of all papers in reach."""
+    records: tuple[Path, ...] = ()
+    """Host folders that no job may read as a whole, although jobs are given parts of them by mounts of their own."""
 
     def __post_init__(self) -> None:
         """Refuse a waiver nobody knows."""

@@ -32,36 +32,39 @@ def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
     """Take a participant from brief to score.
 
     OVERRIDES are Hydra's: paper=ID participant=reference|starter|mutation|command, budget.wall="2 h", sandbox=process,
-    slots=all, results=FOLDER; `a=x,y` makes an attempt for each value.
+    slots=all, results=FOLDER. `a=x,y` makes an attempt for each value, and participant.repeats=K makes K of each;
+    more than one is a plan, which `reproof plan` shows, resumes and cancels.
 
     \b
     Example:
       reproof attempt paper=tree_search participant=reference
       reproof attempt paper=tree_search participant=mutation participant.name=NAME --json
+      reproof attempt paper=tree_search,open_loop participant=reference participant.repeats=3
     """
     run_attempts(overrides, as_json=as_json)
 
 
 def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
-    """Make the attempts that some overrides ask for, and print their scores."""
+    """Make the attempt that some overrides ask for, and print its score; several are carried out as a plan."""
     from harness.cli.terminal import Teller
     from harness.config import compose
     from harness.handing import ensure_no_person, hand_in, hand_out, work_on
 
-    scores, late = [], None
-    for settings in compose(overrides):
-        ensure_no_person(settings)
-        with Teller() as teller:
-            road = hand_out(settings, tell=teller.say, progress=teller.progress)
-            with going_on(road):
-                hand_in(road, work_on(road, settings))
-            scores.append(finish(road))
-            late = mirrored(road) or late
-        if not as_json:
-            show(road, scores[-1])
-    if as_json:
-        found = [score.model_dump(mode="json") for score in scores]
-        print_json(found[0] if len(found) == 1 else found)
+    asked = compose(overrides)
+    if sum(settings.participant.repeats for settings in asked) > 1:
+        from harness.cli.plans import begin
+
+        begin(asked, overrides, as_json=as_json)
+        return
+    [settings] = asked
+    ensure_no_person(settings)
+    with Teller() as teller:
+        road = hand_out(settings, tell=teller.say, progress=teller.progress)
+        with going_on(road):
+            hand_in(road, work_on(road, settings))
+        result = finish(road)
+        late = mirrored(road)
+    print_json(result.model_dump(mode="json")) if as_json else show(road, result)
     if late is not None:
         raise late
 
@@ -77,15 +80,20 @@ def going_on(road: Road) -> Iterator[None]:
 
 
 def finish(road: Road) -> Score:
-    """Everything that follows a submission: rerun it, score it, score its history, draw its page."""
+    """Everything that follows a submission; after an interrupt, say how to go on."""
+    with going_on(road):
+        return finished(road)
+
+
+def finished(road: Road) -> Score:
+    """Rerun a submission, score it, score its history, draw its page."""
     from harness.overtime import over_time
     from harness.pipeline import rerun, score
 
-    with going_on(road):
-        rerun(road)
-        result = score(road)
-        over_time(road)
-        leave_page(road.desk, road.tell, paper=road.paper)
+    rerun(road)
+    result = score(road)
+    over_time(road)
+    leave_page(road.desk, road.tell, paper=road.paper)
     return result
 
 

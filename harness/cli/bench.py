@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--instance", default=1, show_default=True, help="Which pinned instance of that experiment they are on.")
 @click.option("--env-steps", type=click.IntRange(min=1), default=None, help="Grant no more steps of environments.")
 @click.option("--memory", type=click.IntRange(min=1 << 20), default=None, help="Grant no more bytes of memory.")
-@click.option("--folder", default=None, hidden=True, help="Where it is run, inside the clean room.")
+@click.option("--folder", default=None, hidden=True, help="Where in the workspace it is run; here unless said.")
 @as_json
 @click.argument("words", nargs=-1, required=True, metavar="COMMAND...")
 def exec(
@@ -54,18 +54,17 @@ def exec(
       reproof exec -- python train.py --steps 1000
       reproof exec --experiment search --env-steps 20000 -- python train.py
     """
+    from harness.attempt.room import room_of
     from harness.attempt.work import MEMORY, Bench, inside
-    from harness.cleanroom.backends import open_sandbox
-    from harness.cleanroom.sandbox import SandboxSettings
     from harness.cli.terminal import Echo
 
     desk = desk_of(name, results)
     at_work(desk)
     served = _served(desk, experiment, instance)
-    sandbox = open_sandbox(SandboxSettings(backend=desk.attempt.sandbox, waive=tuple(desk.attempt.waived)))
-    bench = Bench(desk=desk, sandbox=sandbox, environments=served, most_steps=env_steps, memory=memory or MEMORY)
+    room = room_of(desk)
+    bench = Bench(desk=desk, sandbox=room, environments=served, most_steps=env_steps, memory=memory or MEMORY)
     output = None if as_json else Echo()
-    done = bench.run(words, output=output, folder=folder or inside(desk.workspace, Path.cwd()))
+    done = bench.run(words, output=output, folder=inside(desk.workspace, _there(desk, folder)))
     if as_json:
         print_json(_ended(done))
     if done.killed_by:
@@ -77,6 +76,14 @@ def exec(
             _remark(line)
     sys.stdout.flush()
     sys.exit(137 if done.exit is None else done.exit)
+
+
+def _there(desk: Desk, folder: str | None) -> Path:
+    """The folder of the workspace that a command is run in; its root where there is none of that name."""
+    if folder is None:
+        return Path.cwd()
+    there = desk.workspace / folder
+    return there if there.is_dir() else desk.workspace
 
 
 def _served(desk: Desk, experiment: str | None, instance: int) -> Mapping[str, Served]:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 Offered = list["CompletionItem[str]"]
-SETTINGS = ("paper", "results", "slots", "private_path", "condition", "workspace")
+SETTINGS = ("paper", "results", "slots", "private_path", "agents_path", "condition", "workspace")
 """Settings of an attempt that are no group of configs/; each group is one too."""
-_FOLDERS = {"results", "private_path"}
+_FOLDERS = {"results", "private_path", "agents_path"}
 _SLOTS = ("curtailed", "all")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _ATTEMPT = re.compile(r"\d{8}-\d{6}-[A-Za-z0-9_.-]{1,150}-[0-9a-f]{4}")
 """What attempt_name gives: a folder of another name may be anything, and what is offered lands on a command line."""
+_PLAN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
 def offer_shells(ctx: click.Context, param: click.Parameter, incomplete: str) -> Offered:
@@ -44,6 +45,13 @@ def offer_attempts(ctx: click.Context, param: click.Parameter, incomplete: str) 
     results = Path(ctx.params.get("results") or "results").expanduser()
     found = (path.parent.name for path in (results / "attempts").glob("*/attempt.json"))
     return _items(sorted(filter(_ATTEMPT.fullmatch, found), reverse=True), incomplete)
+
+
+def offer_plans(ctx: click.Context, param: click.Parameter, incomplete: str) -> Offered:
+    """Plans of the results folder that the command names before, the newest first."""
+    results = Path(ctx.params.get("results") or "results").expanduser()
+    found = (path.parent.name for path in (results / "plans").glob("*/plan.json"))
+    return _items(sorted(filter(_PLAN.fullmatch, found), reverse=True), incomplete)
 
 
 def offer_overrides(ctx: click.Context, param: click.Parameter, incomplete: str) -> Offered:

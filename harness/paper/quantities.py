@@ -60,9 +60,11 @@ def count(value: Any) -> Any:
 def show_seconds(value: float) -> str:
     """A duration for people: the largest unit that leaves at least one.
 
-    >>> show_seconds(28800), show_seconds(0.25)
-    ('8 h', '250 ms')
+    >>> show_seconds(28800), show_seconds(0.25), show_seconds(-90)
+    ('8 h', '250 ms', '-1.5 min')
     """
+    if value < 0:
+        return f"-{show_seconds(-value)}"
     unit = max((u for u, s in _DURATION_UNITS.items() if value >= s), key=_DURATION_UNITS.__getitem__, default="ms")
     return f"{value / _DURATION_UNITS[unit]:.4g} {unit}"
 

@@ -26,6 +26,8 @@ class Course:
     at: float = field(default_factory=time.time)
     model: str = ""
     request: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+    """Of the request, until it was read."""
     asked: Asked | None = None
     bound: Bound | None = None
     reserved: Reserved | None = None
@@ -37,6 +39,8 @@ class Course:
     answer: dict[str, Any] | None = None
     received: int = 0
     """Bytes of the answer."""
+    partial: bool = False
+    """The answer did not say that it was whole, so what it tells may be of its beginning."""
     left: bool = False
     """The agent went before the end, and so did we."""
     waited: float = 0.0
@@ -64,7 +68,7 @@ class Course:
         if not self.sent or self.free or self.asked is None:
             return Tokens(), False
         tokens = told(self.format, self.answer)
-        if tokens is not None and self.ended == "done":
+        if tokens is not None and self.ended == "done" and not self.partial:
             return tokens, False
         if tokens is None and self.reserved is not None and (self.answer is None or self.left):
             return Tokens(input=self.reserved.input, output=self.reserved.output), True

@@ -138,7 +138,7 @@ def main() -> None:
     try:
         port = socket.create_server(("127.0.0.1", int(number)), backlog=_MOST)
     except OSError as error:
-        print(f"forward: 127.0.0.1:{number}: {error.strerror}", file=sys.stderr)
+        print(f"forward: 127.0.0.1:{number}: {os.strerror(error.errno or 0)}", file=sys.stderr)
         raise SystemExit(97) from None
     parent = os.getpid()
     if os.fork() == 0:

@@ -37,6 +37,8 @@ class Proxy:
     socket: Path
     """Where it listens: a Unix socket with mode 0600."""
     journal: Path
+    pid: int
+    """Of the process."""
 
     def spent(self) -> Spent:
         """What has been used so far; also after the end."""
@@ -72,7 +74,7 @@ def proxying(access: Access, *, socket: Path, journal: Path) -> Iterator[Proxy]:
         child = _start(order, listening, journal)
     try:
         _until_ready(child, journal)
-        yield Proxy(socket, journal)
+        yield Proxy(socket, journal, child.pid)
     finally:
         _end(child)
         socket.unlink(missing_ok=True)
@@ -123,7 +125,9 @@ def _listening(path: Path) -> Iterator[sockets.socket]:
 
 
 def _start(order: Order, listening: sockets.socket, journal: Path) -> subprocess.Popen[bytes]:
-    with journal.with_name("proxy.txt").open("ab") as said:
+    said_at = journal.with_name("proxy.txt")
+    said_at.touch(0o600)
+    with said_at.open("ab") as said:
         child = subprocess.Popen(
             [sys.executable, "-m", "harness.proxy.server", str(listening.fileno())],
             stdin=subprocess.PIPE,

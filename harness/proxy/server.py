@@ -31,6 +31,10 @@ _ENDS_WITHIN = 5.0
 _PR_SET_PDEATHSIG = 1
 
 
+_BATCH = 16
+"""Connections that are accepted at once, before those are counted."""
+
+
 class _Turned(asyncio.Protocol):
     """A connection too many."""
 
@@ -49,7 +53,7 @@ async def serve(order: Order, listening: socket.socket) -> None:
         def arrived() -> asyncio.BaseProtocol:
             return _Turned() if len(server.connections) >= MOST_CONNECTIONS else server()
 
-        accepting = await asyncio.get_running_loop().create_unix_server(arrived, sock=listening)
+        accepting = await asyncio.get_running_loop().create_unix_server(arrived, sock=listening, backlog=_BATCH)
         print("ready", flush=True)
         await _end_of_input()
         accepting.close()

@@ -195,6 +195,7 @@ class Telling:
         """Take in what has arrived."""
         for data in self._events.feed(chunk):
             if data == b"[DONE]":
+                self._assembly.ended = True
                 continue
             event = _parsed_bytes(data)
             if isinstance(event.get("error"), dict):

@@ -48,7 +48,12 @@ _BETAS = re.compile(
 
 
 class Gone(Exception):
-    """The agent has left while its request waited."""
+    """The agent has left, or the attempt has ended, while nothing was asked of the provider."""
+
+    def __init__(self, waited: float) -> None:
+        """Keep the seconds for which it had been busy or away."""
+        super().__init__(waited)
+        self.waited = waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,12 @@ class Upstream:
                 if theirs and answer is not None:
                     return replace(answer, waited=time.time() - began)
                 raise Refused(f"the provider has been busy or away for {patience:.0f} seconds: {why}", reason="away")
-            noted = await self._doze(pause, noted, gone)
+            try:
+                noted = await self._doze(pause, noted, gone)
+            except asyncio.CancelledError:
+                raise Gone(time.time() - began) from None
+            if gone():
+                raise Gone(noted - began)
             tries += 1
 
     async def _try(self, path: str, data: bytes, headers: Mapping[str, str]) -> tuple[Answer | None, str | None]:
@@ -154,9 +164,7 @@ class Upstream:
         while True:
             now = time.time()
             self._noted(noted, now)
-            if gone():
-                raise Gone
-            if now >= until:
+            if now >= until or gone():
                 return now
             noted = now
             await asyncio.sleep(min(_SLICE, until - now))

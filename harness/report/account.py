@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from harness.attempt.beside import told
 from harness.attempt.budget import DECLARABLE, ITEMS, Account, State
-from harness.attempt.desk import Desk
+from harness.attempt.desk import SHOWN, Desk
 from harness.paper.quantities import show_seconds, show_size
 from harness.report.text import inert, inline
 
@@ -58,17 +59,22 @@ def status(desk: Desk, found: Account) -> dict[str, Any]:
         "participant": found.holder,
         "condition": attempt.condition,
         "state": found.state,
-        "used": {item: round(found.used(item), 3) for item in ITEMS},
+        "used": {item: round(found.used(item), 6 if item == "dollars" else 3) for item in ITEMS},
         "left": {item: found.left(item) for item in ITEMS},
         "declared": {item: found.declared(item) for item in DECLARABLE},
         "environments": found.streams,
         "deadline": deadline(found, attempt.participant.kind).isoformat(timespec="seconds"),
         "unrecorded": round(found.unrecorded, 3),
         "submissions": found.submissions,
-        "workspace": attempt.workspace,
+        "workspace": _workspace(desk),
         "terms": {"licence": attempt.terms.licence, "consent": attempt.terms.consent},
         "next": list(what_next(desk, found)),
     }
+
+
+def _workspace(desk: Desk) -> str:
+    """Where it lies for whoever asks: an agent knows it by another name."""
+    return os.environ.get(SHOWN) or desk.attempt.workspace
 
 
 def deadline(found: Account, kind: str = "human") -> datetime:
@@ -81,7 +87,7 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
     """The same for people."""
     attempt = desk.attempt
     yield f"{attempt.paper} · {inline(found.holder)} ({attempt.condition}) · {attempt.id}"
-    yield f"workspace: {inline(attempt.workspace)}"
+    yield f"workspace: {inline(_workspace(desk))}"
     yield f"licence: {inline(attempt.terms.licence or 'not stated')}; {_consent(attempt.terms.consent)}"
     yield ""
     yield f"{'clock':13} {_clock(found)}"
@@ -226,7 +232,9 @@ def timesheet_csv(found: Account) -> str:
     text = StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: inert(value) for key, value in row.items()} for row in timesheet(found))
+    figures = DECLARABLE  # ours: a minus sign before what was waited makes no formula of it
+    rows = timesheet(found)
+    writer.writerows({key: value if key in figures else inert(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -9,7 +9,7 @@ from harness.appeals import Dispute, disputes
 from harness.attempt.attempt import Attempt, HandedIn
 from harness.attempt.desk import Desk
 from harness.attempt.ledger import Event
-from harness.errors import ReproofError
+from harness.errors import RecordError, ReproofError
 from harness.overtime import Point
 from harness.paper.load import Paper, open_paper
 from harness.pipeline import Measurements, Rerun
@@ -45,7 +45,9 @@ class Dossier:
     missing: str | None
     """Why the paper is None."""
     trajectory: Trajectory | None = None
-    """What an agent did; None where no model was asked."""
+    """What an agent did; None where no model was asked, or it cannot be read."""
+    unread: str | None = None
+    """Why it cannot be read."""
 
     @property
     def last(self) -> Event:
@@ -66,6 +68,7 @@ def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
     score = kept_score(desk)
     folder = desk.submissions[-1]
     found, missing = _paper(desk.attempt, score, paper)
+    trajectory, unread = _trajectory(desk)
     return Dossier(
         folder=folder,
         attempt=desk.attempt,
@@ -80,8 +83,17 @@ def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
         submissions=len(desk.submissions),
         paper=found,
         missing=missing,
-        trajectory=trajectory_of(desk),
+        trajectory=trajectory,
+        unread=unread,
     )
+
+
+def _trajectory(desk: Desk) -> tuple[Trajectory | None, str | None]:
+    """What an agent did, or why that cannot be read: the score does not rest on it."""
+    try:
+        return trajectory_of(desk), None
+    except RecordError as error:
+        return None, error.message
 
 
 def _paper(attempt: Attempt, score: Score, paper: Paper | None) -> tuple[Paper | None, str | None]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from harness.attempt.attempt import FAULTS_OF_OURS
+from harness.attempt.budget import ITEMS
+from harness.attempt.desk import Desk
 from harness.attempt.ledger import FILE as LEDGER
 from harness.errors import RecordError, UsageError
 from harness.record.files import damaged
@@ -20,7 +23,7 @@ from harness.scoring.standings import Entry, Flag
 
 OWN = ("reference", "starter", "mutation")
 """Kinds of participants that are the harness's own: they try the paper, and are never ranked."""
-NOT_HANDED_IN, NOT_SCORED, REPLACED = "not handed in", "not scored", "replaced"
+NOT_HANDED_IN, NOT_SCORED = "not handed in", "not scored"
 Progress = Callable[[int, int, str], None]
 _STEP = 250
 """Attempts between two signs of progress."""
@@ -37,6 +40,12 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class _Who(_Part, frozen=True):
     kind: str
     name: str
+    model: str | None = None
+
+    @property
+    def called(self) -> str:
+        """Their name on a leaderboard: one agent with two models is two participants."""
+        return f"{self.name} · {self.model}" if self.model else self.name
 
 
 class _Worth(_Part, frozen=True):
@@ -97,6 +106,7 @@ class _Verified(_Part, frozen=True):
 
 class _Event(_Part, frozen=True):
     kind: str
+    data: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +128,21 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """An attempt that a fault of ours or of the model ended: it counts nothing, and another stands in its place."""
+
+    attempt: str
+    paper: str
+    participant: str
+    kind: str
+    condition: str
+    fault: str
+    """`harness` or `model`."""
+    by: str | None
+    """None: its plan has given it up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
     """An attempt, or a part of one, that cannot be counted."""
 
@@ -131,6 +156,7 @@ class Kept:
 
     entries: list[Entry] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
+    replaced: list[Replaced] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
 
@@ -193,10 +219,12 @@ def _take(results: str, name: str, kept: Kept) -> None:
             kept.entries.append(found)
             return
         begun = _read(f"{folder}/attempt.json", _Begun)
-        if last is None and _withdrawn(f"{folder}/{LEDGER}"):
-            kept.entries.append(_given_up(name, begun))
+        if (event := _replaced(f"{folder}/{LEDGER}")) is not None:
+            kept.replaced.append(_given_place(name, begun, event))
+        elif last is None and (verdict := _ended(f"{folder}/{LEDGER}", begun)) is not None:
+            kept.entries.append(_given_up(name, begun, verdict, _spent(folder)))
         else:
-            kept.waiting.append(_waiting(name, begun, _why(folder, last)))
+            kept.waiting.append(_waiting(name, begun, NOT_SCORED if last else NOT_HANDED_IN))
     except (RecordError, OSError) as error:
         kept.left_out.append(LeftOut(attempt=name, problem=_one_line(error)))
 
@@ -210,7 +238,7 @@ def _last_submission(folder: str) -> str | None:
 
 
 def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) -> Entry | None:
-    """None where it is not scored yet, or was replaced by another attempt."""
+    """None where it is not scored yet, or was replaced: which no attempt is that only its participant has ended."""
     try:
         score = _read(f"{submission}/score.json", _Score)
     except FileNotFoundError:
@@ -218,14 +246,14 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
     if score.attempt != name:
         raise damaged(f"{submission}/score.json", f"the score of {name}", f"that of {score.attempt}")
     handed = _part(f"{submission}/submission.json", _Handed, name, problems)
-    if handed and handed.fault in ("harness", "model") and _replaced(f"{results}/attempts/{name}/{LEDGER}"):
+    if handed and handed.fault in FAULTS_OF_OURS and _replaced(f"{results}/attempts/{name}/{LEDGER}"):
         return None
     over = _part(f"{submission}/over_time.json", _OverTime, name, problems)
     return Entry(
         attempt=name,
         paper=score.paper,
         version=score.paper_version,
-        participant=score.participant.name,
+        participant=_called(f"{results}/attempts/{name}", score.participant),
         kind=score.participant.kind,
         condition=score.condition,
         score=score.score.value,
@@ -246,35 +274,64 @@ def _entry(results: str, name: str, submission: str, problems: list[LeftOut]) ->
     )
 
 
-def _given_up(name: str, begun: _Begun) -> Entry:
-    """What is withdrawn without anything handed in counts 0: a bad attempt cannot be taken back."""
+def _called(folder: str, scored: _Who) -> str:
+    """A score names nobody's model, the attempt does; people are called as they were credited."""
+    return _read(f"{folder}/attempt.json", _Begun).participant.called if scored.kind == "agent" else scored.name
+
+
+def _given_up(name: str, begun: _Begun, verdict: str, used: Mapping[str, float]) -> Entry:
+    """What is withdrawn without anything handed in, or refused, counts 0: a bad attempt cannot be taken back."""
     return Entry(
-        attempt=name, paper=begun.paper, version=None, participant=begun.participant.name,
+        attempt=name, paper=begun.paper, version=None, participant=begun.participant.called,
         kind=begun.participant.kind, condition=begun.condition, score=0.0, low=0.0, high=0.0, coverage=1.0,
-        verdict="WITHDRAWN", used={}, declared=0.0, over_time={}, at=None, verified=False,
+        verdict=verdict, used=used, declared=0.0, over_time={}, at=None, verified=False,
     )  # fmt: skip
 
 
 def _waiting(name: str, begun: _Begun, why: str) -> Waiting:
     who = begun.participant
     return Waiting(
-        attempt=name, paper=begun.paper, participant=who.name, kind=who.kind, condition=begun.condition, why=why
+        attempt=name, paper=begun.paper, participant=who.called, kind=who.kind, condition=begun.condition, why=why
     )
 
 
-def _withdrawn(ledger: str) -> bool:
-    return any(event.kind == "withdrawn" for event in _events(_bytes(ledger)))
+def _given_place(name: str, begun: _Begun, event: _Event) -> Replaced:
+    who, by = begun.participant, event.data.get("by")
+    return Replaced(
+        attempt=name, paper=begun.paper, participant=who.called, kind=who.kind, condition=begun.condition,
+        fault=str(event.data.get("fault", "harness"))[:20], by=None if by is None else str(by),
+    )  # fmt: skip
 
 
-def _replaced(ledger: str) -> bool:
-    """Whether the attempt failed by no fault of its participant's, and is left out for another one."""
-    return any(event.kind == "replaced" for event in _events(_bytes(ledger)))
+def _replaced(ledger: str) -> _Event | None:
+    """The event that says so."""
+    try:
+        data = _bytes(ledger)
+    except FileNotFoundError:
+        return None
+    said = [event for event in _events(data) if event.kind == "replaced"]
+    return said[-1] if said else None  # what a plan says of it comes after what the attempt says itself
 
 
-def _why(folder: str, last: str | None) -> str:
-    if _replaced(f"{folder}/{LEDGER}"):
-        return REPLACED
-    return NOT_SCORED if last else NOT_HANDED_IN
+def _ended(ledger: str, begun: _Begun) -> str | None:
+    """How an attempt ended of which nothing was taken in; None: it may still be handed in.
+
+    A person whose work was refused mends it and hands it in again; an agent's time is over then.
+    """
+    events = list(_events(_bytes(ledger)))
+    if any(event.kind == "withdrawn" for event in events):
+        return "WITHDRAWN"
+    refused = any(event.kind == "submitted" and "refused" in event.data for event in events)
+    return "REFUSED" if refused and begun.participant.kind == "agent" else None
+
+
+def _spent(folder: str) -> dict[str, float]:
+    """What an attempt has used by its ledger; nothing where that cannot be read."""
+    try:
+        found = Desk(folder=Path(folder)).account()
+    except (RecordError, OSError):
+        return {}
+    return {item: found.used(item) for item in ITEMS if item not in ("wall", "disk", *found.unmeasured)}
 
 
 def _events(data: bytes) -> Iterator[_Event]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import UsageError, unknown
 from harness.folders import find_papers
-from harness.report.entries import OWN, Kept, LeftOut, Waiting
+from harness.report.entries import OWN, Kept, LeftOut, Replaced, Waiting
 from harness.report.text import inert
 from harness.scoring.compare import Comparison
 from harness.scoring.standings import FEWEST_PAPERS, Entry, Standing, standings
@@ -20,10 +20,14 @@ from harness.scoring.versus import Versus, versus
 
 COSTS = ("working", "cpu", "env_steps", "tokens", "dollars")
 """What attempts cost: seconds, seconds, steps, tokens, dollars; null where nobody has measured it."""
+_PRICED, _BESTS = ("working", "cpu", "tokens", "dollars"), (2, 4, 8)
+"""Costs and best@k that have a column in CSV."""
 _COLUMNS = (
     "participant", "kind", "condition", "rank_first", "rank_last", "suite_score", "suite_low", "suite_high",
     "paper", "attempts", "score", "low", "high", "coverage", "pass", "fail", "undecided", "withdrawn",
-    "best_at_2", "paper_versions", "flagged", "flags", "working_s", "cpu_s", "tokens", "dollars", "verified", "last",
+    "refused", "best_at_2", "best_at_4", "best_at_8", "paper_versions", "flagged", "flags", "working_s", "cpu_s",
+    "tokens", "dollars", "working_s_per_point", "cpu_s_per_point", "tokens_per_point", "dollars_per_point",
+    "suite_best_at_2", "suite_best_at_4", "suite_best_at_8", "verified", "last",
 )  # fmt: skip
 
 
@@ -50,6 +54,8 @@ class Board:
     """The harness's own: reference, starter, mutations; never ranked."""
     versus: tuple[Versus, ...]
     waiting: tuple[Waiting, ...]
+    replaced: tuple[Replaced, ...]
+    """Attempts on the suite that ended by no fault of their participant; they count nothing."""
     left_out: tuple[LeftOut, ...]
     elsewhere: int
     """Attempts of people and agents on papers outside the suite."""
@@ -83,6 +89,7 @@ def board(kept: Kept, results: Sequence[Path], *, papers: Sequence[str] = ()) ->
         own=tuple(standings(own, suite)),
         versus=tuple(versus(others, suite)),
         waiting=tuple(waiting for waiting in kept.waiting if waiting.paper in suite and not _is_own(waiting)),
+        replaced=tuple(one for one in kept.replaced if one.paper in suite and not _is_own(one)),
         left_out=tuple(kept.left_out),
         elsewhere=sum(entry.paper not in suite for entry in others),
         flagged=tuple(entry for entry in kept.entries if entry.flags and entry.paper in suite),
@@ -94,7 +101,7 @@ def flagged(found: Board, *, own: bool) -> list[Entry]:
     return [entry for entry in found.flagged if own or not _is_own(entry)]
 
 
-def _is_own(found: Entry | Waiting) -> bool:
+def _is_own(found: Entry | Waiting | Replaced) -> bool:
     return found.kind in OWN or found.condition == "harness"
 
 
@@ -134,6 +141,7 @@ def facts(found: Board, *, own: bool) -> dict[str, Any]:
         "notes": list(notes(found, own=own)),
         "flagged": [_flagged(entry) for entry in flagged(found, own=own)],
         "waiting": [asdict(waiting) for waiting in found.waiting],
+        "replaced": [asdict(one) for one in found.replaced],
         "left_out": [asdict(left) for left in found.left_out],
     }
 
@@ -152,6 +160,7 @@ def _row(row: Standing, waiting: Iterable[Waiting], *, ranked: bool) -> dict[str
         "best_at": {str(k): value for k, value in row.best_at.items()},
         "over_time": [asdict(quarter) for quarter in row.over_time],
         "cost": {**{item: row.used.get(item) for item in COSTS}, "declared_working": row.declared},
+        "per_point": {item: row.per_point.get(item) for item in COSTS},
         "verified": row.verified,
         "flagged": row.flagged,
         "flags": list(row.flags),
@@ -220,6 +229,11 @@ def notes(found: Board, *, own: bool) -> Iterator[str]:
     waiting = Counter(item.why for item in found.waiting)
     if waiting:
         yield "not counted yet: " + ", ".join(f"{count} {why}" for why, count in sorted(waiting.items()))
+    if found.replaced:
+        faults = Counter("of ours" if one.fault == "harness" else "of the model's provider" for one in found.replaced)
+        yield "not counted, ended by no fault of the participant: " + ", ".join(
+            f"{_attempts(count)} by a fault {whose}" for whose, count in sorted(faults.items())
+        )
     if found.elsewhere:
         yield f"{_attempts(found.elsewhere)} on papers outside the suite"
     if not own and (tried := sum(row.attempts for row in found.own)):
@@ -249,14 +263,15 @@ def _head(row: Standing, ranks: tuple[int, int] | None) -> list[object]:
 
 
 def _cells(on: Any) -> list[object]:
-    verdicts = [on.verdicts.get(verdict, 0) for verdict in ("PASS", "FAIL", "UNDECIDED", "WITHDRAWN")]
+    verdicts = [on.verdicts.get(verdict, 0) for verdict in ("PASS", "FAIL", "UNDECIDED", "WITHDRAWN", "REFUSED")]
     interval = [on.value, on.low, on.high, on.coverage]
     flags = [on.flagged, " ".join(map(str, on.flags))]
-    return [on.paper, on.attempts, *interval, *verdicts, on.best_at.get(2), " ".join(on.versions), *flags]
+    return [on.paper, on.attempts, *interval, *verdicts, *map(on.best_at.get, _BESTS), " ".join(on.versions), *flags]
 
 
 def _tail(row: Standing) -> list[object]:
-    return [*(row.used.get(item) for item in ("working", "cpu", "tokens", "dollars")), row.verified, row.last]
+    used, each = ([of.get(item) for item in _PRICED] for of in (row.used, row.per_point))
+    return [*used, *each, *map(row.best_at.get, _BESTS), row.verified, row.last]
 
 
 def _cell(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.paper.quantities import show_seconds
 from harness.report.html import render
 from harness.report.leaderboard import Board, flagged, notes, said
-from harness.report.wording import audits, bests, costs, gates, interval, limits, places
+from harness.report.wording import SHOW, audits, bests, costs, gates, interval, limits, per_point, places
 from harness.scoring.standings import OnPaper, Standing
 from harness.scoring.versus import Versus
 
@@ -21,8 +21,13 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 300.0, 44.0, 16.0, 12.0, 40.0
 """Of a picture, and of its margins, in its own units."""
 _BAR = 100.0
 """Width of a score's bar."""
-_TICKS = (1, 10, 60, 300, 900, 3600, 7200, 14_400, 28_800, 86_400, 259_200)
-"""Seconds."""
+_DECADES = tuple(figure * 10.0**power for power in range(-3, 12) for figure in (1, 3))
+_AXES = {
+    "working": ("working time", (1, 10, 60, 300, 900, 3600, 7200, 14_400, 28_800, 86_400, 259_200)),
+    "tokens": ("tokens", _DECADES),
+    "dollars": ("dollars", _DECADES),
+}
+"""What a score is drawn over: what it is called, and where its logarithmic axis may have a tick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +65,18 @@ def leaderboard_page(found: Board, *, own: bool, made: datetime) -> str:
         "marked": [{"mark": mark, "name": _name(row)} for mark, row in enumerate(rows[:MARKED])],
         "frame": _frame(),
         "time": _time(rows),
-        "cost": _cost(rows),
+        "drawn": [drawn for item in _AXES if (drawn := _cost(rows, item))["spots"]],
+        "priced": _priced(rows),
         "flagged": flagged(found, own=own),
         "waiting": found.waiting,
     }
     return render("leaderboard.html", shown, script="leaderboard.js")
+
+
+def _priced(rows: Sequence[Standing]) -> str:
+    """By which cost a point's price is sorted: money where any row's is known."""
+    known = {item for row in rows for item in row.per_point}
+    return next((item for item in ("dollars", "tokens", "cpu") if item in known), "cpu")
 
 
 def _name(row: Standing) -> str:
@@ -82,6 +94,7 @@ def _row(row: Standing, place: int) -> dict[str, Any]:
         "papers": [_on_paper(on) for on in row.papers],
         "best": bests(row.best_at),
         "cost": costs(row),
+        "each": per_point(row),
         "declared": show_seconds(row.declared) if row.declared else "",
         "flags": audits(row.flagged, row.attempts, row.flags),
         "working": row.used.get("working", 0.0),
@@ -152,30 +165,34 @@ def _points(row: Standing) -> list[tuple[float, float]]:
     return [(_x(quarter.share), _y(quarter.value)) for quarter in row.over_time if quarter.value is not None]
 
 
-def _cost(rows: Sequence[Standing]) -> dict[str, Any]:
-    """Score over the working time of an attempt, which spans so much that its axis is logarithmic."""
-    known = {place: _per_attempt(row) for place, row in enumerate(rows) if "working" in row.used}
+def _cost(rows: Sequence[Standing], item: str) -> dict[str, Any]:
+    """Score over what an attempt used, which spans so much that its axis is logarithmic."""
+    label, ticks = _AXES[item]
+    known = {place: row.used[item] / row.attempts for place, row in enumerate(rows) if row.used.get(item)}
     if not known:
-        return {"ticks": [], "spots": []}
-    least, most = math.log(min(known.values())), math.log(max(known.values()))
+        return {"spots": []}
+    logs = {place: math.log(max(ticks[0], spent)) for place, spent in known.items()}
+    least, most = min(logs.values()), max(logs.values())
     room = max(most - least, 1.0) * 1.1
     start = (least + most - room) / 2
-    spots = [_spot(rows[place], place, (math.log(spent) - start) / room, spent) for place, spent in known.items()]
-    return {"ticks": list(_cost_ticks(start, room)), "spots": sorted(spots, key=lambda spot: spot.mark is not None)}
+    spots = [_spot(rows[place], place, (logs[place] - start) / room, SHOW[item](known[place])) for place in known]
+    return {
+        "item": item,
+        "label": label,
+        "ticks": [{"x": _x(share), "text": SHOW[item](tick)} for tick, share in _ticks(ticks, start, room)],
+        "spots": sorted(spots, key=lambda spot: spot.mark is not None),
+    }
 
 
-def _per_attempt(row: Standing) -> float:
-    return max(1.0, row.used["working"] / row.attempts)
+def _ticks(ticks: Sequence[float], start: float, room: float) -> Iterator[tuple[float, float]]:
+    """The ticks that an axis shows, with their places on it."""
+    for tick in ticks:
+        if 0 <= (share := (math.log(tick) - start) / room) <= 1:
+            yield tick, share
 
 
-def _cost_ticks(start: float, room: float) -> Iterator[dict[str, Any]]:
-    for spent in _TICKS:
-        if 0 <= (share := (math.log(spent) - start) / room) <= 1:
-            yield {"x": _x(share), "text": show_seconds(spent)}
-
-
-def _spot(row: Standing, place: int, share: float, spent: float) -> Spot:
+def _spot(row: Standing, place: int, share: float, spent: str) -> Spot:
     low, high = (row.value if end is None else end for end in (row.low, row.high))
-    title = f"{_name(row)}: {interval(row.value, row.low, row.high)}, {show_seconds(spent)} an attempt"
+    title = f"{_name(row)}: {interval(row.value, row.low, row.high)}, {spent} an attempt"
     mark = place if place < MARKED else None
     return Spot(x=_x(share), y=_y(row.value), low=_y(low), high=_y(high), mark=mark, title=title)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.report.leaderboard import Board, flagged, notes, said
 from harness.report.text import inline
-from harness.report.wording import audits, bests, costs, interval, places, verdicts
+from harness.report.wording import audits, bests, costs, interval, per_point, places, verdicts
 from harness.scoring.standings import Entry, Standing
 
 
@@ -89,5 +89,7 @@ def _on_papers(row: Standing) -> Iterator[str]:
     if missing := [inline(on.paper) for on in row.papers if not on.attempts]:
         yield f"missing: {', '.join(missing)}"
     yield from (*bests(row.best_at), *costs(row))
+    if each := per_point(row):
+        yield f"a point costs {', '.join(each)}"
     if flags := audits(row.flagged, row.attempts, row.flags):
         yield flags

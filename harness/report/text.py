@@ -6,6 +6,7 @@ import re
 
 _SUSPECT = re.compile("[^\n\t -~\xa1-\xac\xae-\u0377]")
 """Characters that may have to be made visible."""
+_FORMULA = "=+-@＝＋－＠"
 
 
 def inline(text: str) -> str:
@@ -33,9 +34,11 @@ def _visible(c: str, also: str) -> str:
 
 
 def inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula.
+    r"""A text that no spreadsheet takes for a formula, in half or full width, and no terminal for a command.
 
-    >>> inert("=cmd()")
-    "'=cmd()"
+    >>> inert("=cmd()"), inert(" \t=1"), inert("\x1b[2J")
+    ("'=cmd()", "' \t=1", '\\x1b[2J')
     """
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    text = plain(text)
+    begins = text.lstrip()[:1]
+    return f"'{text}" if text[:1] == "\t" or (begins and begins in _FORMULA) else text

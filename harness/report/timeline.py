@@ -16,6 +16,8 @@ from harness.trajectory.atif import ObservationResult, Step, ToolCall, Trajector
 
 MAIN = "main"
 EntryKind = Literal["system", "user", "agent", "commit", "event"]
+_COMMANDS = ("command", "cmd")
+"""What a call's arguments are about."""
 _EVENTS = ("paused", "resumed", "executed", "submitted", "withdrawn")
 
 
@@ -91,17 +93,18 @@ def step_of(found: Trajectory, number: str, *, began: datetime) -> Entry:
 
 def _step(step: Step, place: int, places: Mapping[str, int], *, began: datetime) -> Entry:
     at, extra = datetime.fromisoformat(step.timestamp), step.extra or {}
+    said = step.message or step.reasoning_content or step.tool_calls or step.source != "agent"
     back = {result.source_call_id: result for result in (step.observation.results if step.observation else ())}
     return Entry(
         at=at,
         since=(at - began).total_seconds(),
         kind=step.source,
         number=f"{step.step_id}" if place == 1 else f"{place}.{step.step_id}",
-        text=step.message,
+        text=step.message if said else "(an empty answer)",
         thought=step.reasoning_content or "",
         calls=tuple(_call(call, back.get(call.tool_call_id), places) for call in step.tool_calls or ()),
         figures=_figures(step),
-        trouble=_trouble(extra),
+        trouble=_trouble(step),
         copied=step.source == "agent" and step.llm_call_count == 0,
         tone="bad" if extra.get("ended") else "",
     )
@@ -120,14 +123,16 @@ def _call(call: ToolCall, result: ObservationResult | None, places: Mapping[str,
 
 
 def asked(arguments: Mapping[str, Any]) -> str:
-    r"""The arguments of a call as people read them: a lone text as it is, others by their names.
+    r"""The arguments of a call as people read them: a command, or a lone text, as it is, others by their names.
 
-    >>> asked({"command": "ls -l"}), asked({"path": "a.py", "lines": [1, 2]})
-    ('ls -l', 'path: a.py\nlines: [1,2]')
+    >>> asked({"timeout": 5, "command": "ls -l"}), asked({"path": "a.py", "lines": [1, 2]})
+    ('ls -l\ntimeout: 5', 'path: a.py\nlines: [1,2]')
     """
-    if len(arguments) == 1:
-        return _value(next(iter(arguments.values())))
-    return "\n".join(f"{name}: {_value(value)}" for name, value in arguments.items())
+    first = next((name for name in _COMMANDS if name in arguments), None)
+    if first is None and len(arguments) == 1:
+        first = next(iter(arguments))
+    lines = [] if first is None else [_value(arguments[first])]
+    return "\n".join([*lines, *(f"{name}: {_value(value)}" for name, value in arguments.items() if name != first)])
 
 
 def _value(value: Any) -> str:
@@ -147,11 +152,11 @@ def _figures(step: Step) -> str:
     return f"{about}{cost.prompt_tokens or 0:,} tokens in, {cost.completion_tokens or 0:,} out{dollars}"
 
 
-def _trouble(extra: Mapping[str, Any]) -> str:
-    parts = []
+def _trouble(step: Step) -> str:
+    extra, parts = step.extra or {}, list[str]()
     if extra.get("waited"):
         parts.append(f"waited {extra['waited']:.0f} s for the provider")
-    if extra.get("ended") == "cut":
+    if extra.get("ended") == "cut" and step.source == "agent":
         parts.append(f"the answer broke off: {extra.get('said', '')}")
     return "; ".join(parts)
 

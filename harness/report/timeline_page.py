@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from harness.attempt.quarters import REPORTED
 from harness.overtime import Point
+from harness.paper.quantities import show_size
+from harness.proxy.exchange import JOURNAL
 from harness.report.dossier import Dossier
 from harness.report.text import plain
 from harness.report.timeline import Entry, beside, clock, entries_of, moments, summary
@@ -77,6 +81,10 @@ class Timeline:
     lines: list[Line | Gap]
     short: int
     """Texts that are shortened."""
+    heard: bool
+    """Whether a proxy of ours heard it; else it came with the attempt, from elsewhere."""
+    reported: str
+    """The file in which the agent tells of itself, with its size; empty where there is none."""
 
 
 def timeline_of(found: Dossier) -> Timeline | None:
@@ -98,7 +106,15 @@ def timeline_of(found: Dossier) -> Timeline | None:
         beside=others,
         lines=[_line(entry, cut, most) if isinstance(entry, Entry) else entry for entry in shown],
         short=cut.short,
+        heard=(found.folder.parents[1] / JOURNAL).exists(),
+        reported=_reported(found.folder.parents[1]),
     )
+
+
+def _reported(folder: Path) -> str:
+    for path in sorted(folder.glob(f"{REPORTED}.*")):
+        return f"{path.name}, {show_size(path.stat().st_size)}"
+    return ""
 
 
 def _final(found: Dossier) -> Point:
@@ -176,8 +192,9 @@ class _Cut:
         most = MOST_TEXT
         if len(text) > self._most // 6 and (size := _weight(text)) > self._most:
             most = min(len(text), MOST_TEXT) * self._most // size
-        self.short += len(text) > most
-        return _escaped(shortened(text.strip("\n"), most))
+        made = shortened(text, most)
+        self.short += made is not text
+        return _escaped(made.strip("\n"))
 
 
 def _line(entry: Entry, cut: _Cut, calls: int) -> Line:

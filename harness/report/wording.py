@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from harness.paper.quantities import show_seconds
 from harness.scoring.standings import OnPaper, Standing
 
-_SIGNS = {"PASS": "✔", "FAIL": "✘", "UNDECIDED": "?", "WITHDRAWN": "∅"}
+_SIGNS = {"PASS": "✔", "FAIL": "✘", "UNDECIDED": "?", "WITHDRAWN": "∅", "REFUSED": "⊘"}
 
 
 def interval(value: float, low: float | None, high: float | None) -> str:
@@ -66,6 +66,44 @@ def bests(best_at: Mapping[int, float]) -> list[str]:
 
 
 def costs(row: Standing) -> list[str]:
-    """Working and CPU time, as far as they are known."""
-    words = {"working": "work", "cpu": "CPU"}
-    return [f"{show_seconds(row.used[item])} {word}" for item, word in words.items() if item in row.used]
+    """What all attempts have used, as far as it is known."""
+    return [f"{SHOW[item](row.used[item])} {word}".rstrip() for item, word in _COSTS.items() if item in row.used]
+
+
+def per_point(row: Standing) -> list[str]:
+    """What a score of 1 has cost, as far as it is known; money and tokens before time."""
+    return [
+        f"{SHOW[item](row.per_point[item])} {_COSTS[item]}".rstrip()
+        for item in ("dollars", "tokens", "cpu")
+        if item in row.per_point
+    ]
+
+
+def dollars(amount: float) -> str:
+    """Money, to the cent where that says something.
+
+    >>> dollars(1234.5), dollars(0.0123), dollars(0)
+    ('$1,234.50', '$0.012', '$0.00')
+    """
+    return f"${amount:.2g}" if 0 < amount < 0.1 else f"${amount:,.2f}"
+
+
+def tokens(amount: float) -> str:
+    """Tokens in short, three figures of them.
+
+    >>> tokens(950), tokens(12_345), tokens(1_234_567), tokens(999_999)
+    ('950', '12.3 k', '1.23 M', '1 M')
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if amount >= size * 0.9995:
+            return f"{amount / size:.3g} {unit}"
+    return f"{amount:.0f}"
+
+
+SHOW: dict[str, Callable[[float], str]] = {
+    "working": show_seconds,
+    "cpu": show_seconds,
+    "tokens": tokens,
+    "dollars": dollars,
+}
+_COSTS = {"working": "work", "cpu": "CPU", "tokens": "tokens", "dollars": ""}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +21,10 @@ from harness.paper.schema import ArchiveOutput, Array, ArrayOutput, Experiment, 
 
 LARGEST_JSON = 16 * 2**20
 """Bytes; a parsed object takes many times its text."""
+LARGEST_TABLE = 2**18
+"""Bytes of an archive's table of contents: some thousand members."""
+_END, _LOCATOR = struct.Struct("<4s4H2LH"), 20
+"""The last record of an archive, and the bytes of the one before it that giants have."""
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -140,7 +146,11 @@ def _shape(shape: list[Any] | tuple[int, ...]) -> str:
 def _archive(path: Path, name: str, output: ArchiveOutput, largest: int) -> dict[str, NDArray[Any]]:
     """Read declared members only, each inflated to the declared shape or the limit at most."""
     arrays = {}
+    _ensure_modest(path, name)
     with zipfile.ZipFile(path) as archive:
+        twice = [member for member, count in Counter(archive.namelist()).items() if count > 1]
+        if twice:
+            raise OutputError(f"output {name} holds a member twice", where=output.file, got=ascii(min(twice))[:200])
         for member, declared in output.arrays.items():
             try:
                 info = archive.getinfo(f"{member}.npy")
@@ -149,6 +159,30 @@ def _archive(path: Path, name: str, output: ArchiveOutput, largest: int) -> dict
             with archive.open(info) as file:
                 arrays[member] = _array(file, f"{name}.{member}", declared, min(info.file_size, largest))
     return arrays
+
+
+def _ensure_modest(path: Path, name: str) -> None:
+    """See that an archive's table of contents is small, before the library makes objects of all its entries.
+
+    The end of an archive tells the table's size (APPNOTE.TXT of PKWARE, 4.3.16), and a second one, for giants, would
+    overrule it.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _END.size - _LOCATOR))
+        tail = file.read()
+    end = tail[-_END.size :]
+    if len(end) < _END.size or not end.startswith(b"PK\5\6"):
+        raise OutputError(f"output {name} ends otherwise than `numpy.savez` ends an archive", where=path.name)
+    if tail[: -_END.size].startswith(b"PK\6\7"):
+        raise OutputError(f"output {name} is made for giants (ZIP64)", where=path.name, remedy="write fewer arrays")
+    if (size := _END.unpack(end)[5]) > LARGEST_TABLE:
+        raise OutputError(
+            f"output {name} has too many members: its table of contents is too large",
+            where=path.name,
+            expected=f"at most {LARGEST_TABLE} bytes",
+            got=size,
+            remedy="write the declared arrays and nothing else",
+        )
 
 
 def _object(path: Path, name: str, output: JsonOutput) -> Mapping[str, Any]:

@@ -50,7 +50,7 @@ class Entry:
     high: float
     coverage: float
     verdict: str
-    """PASS, FAIL, UNDECIDED, or WITHDRAWN."""
+    """PASS, FAIL, UNDECIDED, WITHDRAWN, or REFUSED: what an agent left could not be taken in."""
     used: Mapping[str, float]
     """Of each item of the budget, as far as it is known: seconds, steps, tokens, dollars."""
     declared: float
@@ -124,6 +124,8 @@ class Standing:
     over_time: tuple[Quarter, ...]
     used: Mapping[str, float]
     """Over all attempts, as far as it is known."""
+    per_point: Mapping[str, float]
+    """What was used over all attempts, over the sum of their scores; without what is not known of every attempt."""
     declared: float
     last: str | None
     """When the last of the attempts was handed in, in UTC."""
@@ -190,6 +192,7 @@ def _standing(entries: Sequence[Entry], suite: Sequence[str]) -> Standing:
         best_at=_suite_best(papers),
         over_time=_over_time([by_paper[paper] for paper in suite]),
         used=_used(entries),
+        per_point=_per_point(entries),
         declared=sum(entry.declared for entry in entries),
         last=max((entry.at for entry in entries if entry.at), default=None),
         verified=sum(entry.verified for entry in entries),
@@ -260,6 +263,13 @@ def _used(entries: Iterable[Entry]) -> dict[str, float]:
         for item, amount in entry.used.items():
             total[item] += amount
     return dict(total)
+
+
+def _per_point(entries: Sequence[Entry]) -> dict[str, float]:
+    """A ratio of sums, so that a failed attempt costs what it cost; nothing where no attempt has scored."""
+    points = sum(entry.score for entry in entries)
+    known = set.intersection(*(set(entry.used) for entry in entries))
+    return {item: sum(entry.used[item] for entry in entries) / points for item in sorted(known)} if points else {}
 
 
 def rank_ranges(scores: FloatArray) -> list[tuple[int, int]] | None:

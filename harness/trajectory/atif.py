@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-VERSION = "ATIF-v1.8"
+VERSION: Literal["ATIF-v1.8"] = "ATIF-v1.8"
 Source = Literal["system", "user", "agent"]
 
 

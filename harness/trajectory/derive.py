@@ -10,11 +10,11 @@ import msgspec
 
 from harness.errors import RecordError
 from harness.proxy.exchange import Exchange, Tokens
-from harness.trajectory.atif import Agent, FinalMetrics, Step, SubagentRef, Trajectory
+from harness.trajectory.atif import VERSION, Agent, FinalMetrics, Step, SubagentRef, Trajectory
 from harness.trajectory.formats import READERS
 from harness.trajectory.heard import Heard, Hearing
 from harness.trajectory.steps import Allowance, steps_of
-from harness.trajectory.tame import tame_name
+from harness.trajectory.tame import tame_name, tame_text
 from harness.trajectory.threads import Thread, told_apart
 
 MOST_LOOKS = 20_000_000
@@ -49,6 +49,8 @@ def derive(exchanges: Iterable[Exchange], *, attempt: str, agent: str, version: 
     heard, notes = _heard(exchanges)
     if not heard:
         return None
+    heard, apart = _conversing(heard)
+    notes += apart
     threads, allowance = told_apart(heard), Allowance()
     main = max(threads, key=_weight)
     who = Agent(name=tame_name(agent) or "agent", version=tame_name(version) or "unknown")
@@ -82,6 +84,17 @@ def _heard(exchanges: Iterable[Exchange]) -> tuple[list[Heard], list[str]]:
     return heard, notes
 
 
+def _conversing(heard: list[Heard]) -> tuple[list[Heard], list[str]]:
+    """Exchanges that say anything, and a note on the others: what was refused before it was read, for instance."""
+    kept = [item for item in heard if item.elements or item.opening or item.answered]
+    if not kept or len(kept) == len(heard):
+        return heard, []
+    first = next(item for item in heard if not (item.elements or item.opening or item.answered))
+    count = len(heard) - len(kept)
+    were = f"{count} requests belong" if count > 1 else "1 request belongs"
+    return kept, [f"{were} to no conversation (the first: {tame_text(first.exchange.said, 200) or 'empty'})"]
+
+
 def _weight(thread: Thread) -> tuple[bool, int, int]:
     """The conversation that the work was done in is the first with calls, or else the longest."""
     calls = any(piece.kind == "call" for turn in thread.turns for piece in turn.heard.answer.pieces)
@@ -97,7 +110,7 @@ def _trajectory(thread: Thread, who: Agent, allowance: Allowance, *, main: bool)
     for step in steps:  # what is the agent's own model need not be said at each step
         step.model_name = None if step.model_name == model else step.model_name
     return Trajectory(
-        schema_version="ATIF-v1.8",
+        schema_version=VERSION,
         trajectory_id="main" if main else f"from exchange {first.number}",
         agent=agent,
         steps=steps or [Step(step_id=1, timestamp=first.at, source="system", message="(nothing was said)")],

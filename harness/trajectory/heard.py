@@ -28,6 +28,8 @@ class Element:
     """A mark for each piece, thoughts left out."""
     marks: frozenset[bytes]
     """What an answer is known by when a later request repeats it."""
+    named: frozenset[bytes]
+    """Those of them that are identifiers of calls."""
     sure: frozenset[bytes]
     """Those of them that two conversations do not share by chance."""
 
@@ -90,12 +92,13 @@ def element_of(pieces: Sequence[Piece]) -> Element:
     """Pieces as an element."""
     kept = tuple(pieces[:MOST_PIECES])
     spoken = tuple(piece.mark for piece in kept if piece.kind != "thought")
-    calls = {piece.named for piece in kept if piece.kind == "call" and piece.id}
+    calls = frozenset(piece.named for piece in kept if piece.kind == "call" and piece.id)
     texts = {piece.mark for piece in kept if piece.kind == "text" and len(piece.text) >= _LONG}
     return Element(
         pieces=kept,
         key=blake2b(b"".join(spoken), digest_size=16).digest(),
         spoken=spoken,
         marks=frozenset(spoken) | calls,
-        sure=frozenset(texts | calls),
+        named=calls,
+        sure=calls | texts,
     )

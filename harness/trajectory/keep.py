@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 
 from harness.attempt.desk import Desk
-from harness.attempt.quarters import VERSION
 from harness.errors import RecordError
 from harness.proxy.exchange import JOURNAL, exchanges
 from harness.record.files import write_text
@@ -49,11 +48,9 @@ def text_of(found: Trajectory) -> str:
 
 
 def version_of(desk: Desk) -> str:
-    """Of the agent's program; not every adapter knows it."""
-    try:
-        return (desk.folder / VERSION).read_text(encoding="utf-8")[:100].strip() or UNKNOWN
-    except (OSError, UnicodeDecodeError):
-        return UNKNOWN
+    """Of the agent's program, as the ledger has it of those that Reproof installs."""
+    told = [event.data["program"] for event in desk.events() if isinstance(event.data.get("program"), str)]
+    return told[-1].rpartition(" ")[2] if told else UNKNOWN
 
 
 def _read(path: Path, desk: Desk, *, needed: bool) -> Trajectory | None:

@@ -60,6 +60,8 @@ def read_trajectory(data: bytes, *, where: object, began: datetime) -> Trajector
     root = _trajectory(told, began, where)
     names = {root.trajectory_id}
     for beside in items(told.get("subagent_trajectories"))[:MOST_BESIDE]:
+        if not items(entries(beside).get("steps")):
+            continue
         found = _trajectory(entries(beside), began, where)
         if found.trajectory_id not in names:
             names.add(found.trajectory_id)
@@ -141,17 +143,14 @@ def _result(told: Mapping[str, Any]) -> ObservationResult:
 
 
 def _metrics(told: Mapping[str, Any]) -> Metrics | None:
-    return (
-        Metrics(
-            prompt_tokens=_count(told.get("prompt_tokens")),
-            completion_tokens=_count(told.get("completion_tokens")),
-            cached_tokens=_count(told.get("cached_tokens")),
-            cost_usd=_number(told.get("cost_usd")),
-            extra=_spent(entries(told.get("extra"))),
-        )
-        if told
-        else None
+    found = Metrics(
+        prompt_tokens=_count(told.get("prompt_tokens")),
+        completion_tokens=_count(told.get("completion_tokens")),
+        cached_tokens=_count(told.get("cached_tokens")),
+        cost_usd=_number(told.get("cost_usd")),
+        extra=_spent(entries(told.get("extra"))),
     )
+    return found if found != Metrics() else None
 
 
 def _spent(told: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -161,17 +160,14 @@ def _spent(told: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _final(told: Mapping[str, Any]) -> FinalMetrics | None:
-    return (
-        FinalMetrics(
-            total_prompt_tokens=_count(told.get("total_prompt_tokens")),
-            total_completion_tokens=_count(told.get("total_completion_tokens")),
-            total_cached_tokens=_count(told.get("total_cached_tokens")),
-            total_cost_usd=_number(told.get("total_cost_usd")),
-            total_steps=_count(told.get("total_steps")),
-        )
-        if told
-        else None
+    found = FinalMetrics(
+        total_prompt_tokens=_count(told.get("total_prompt_tokens")),
+        total_completion_tokens=_count(told.get("total_completion_tokens")),
+        total_cached_tokens=_count(told.get("total_cached_tokens")),
+        total_cost_usd=_number(told.get("total_cost_usd")),
+        total_steps=_count(told.get("total_steps")),
     )
+    return found if found != FinalMetrics() else None
 
 
 def _extra(value: object) -> dict[str, Any] | None:

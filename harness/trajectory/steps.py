@@ -30,7 +30,7 @@ class Allowance:
 
     def take(self, text: str) -> str:
         """A text, or what may be kept of it."""
-        if self._left < len(text) > _AFTER_THAT:
+        if self._left < len(text) > 2 * _AFTER_THAT:
             self.short += 1
             return shortened(text, _AFTER_THAT)
         self._left -= len(text)
@@ -54,6 +54,8 @@ class _Writer:
         self._allowance = allowance
         self._open: dict[str, tuple[Step, str]] = {}
         """Calls that nothing has come back to: by identifier, their step, and the function's name."""
+        self._returned: set[str] = set()
+        """Identifiers of calls that something has come back to."""
         self._made = 0
 
     def request(self, turn: Turn) -> None:
@@ -70,6 +72,8 @@ class _Writer:
         """Pieces of a request; those of the agent were put there by its program."""
         run: list[Piece] = []
         for piece in pieces:
+            if piece.kind == "result" and rewritten and piece.id in self._returned:
+                continue  # it stands once more in a conversation that the client has put together anew
             if piece.kind == "result":
                 self._return(exchange, piece)
             elif run and run[0].source != piece.source:
@@ -137,6 +141,7 @@ class _Writer:
             self._step(_later(exchange.at), "user", said, {"exchange": exchange.number, "unknown_call": piece.id})
             return
         step, _ = self._open.pop(id)
+        self._returned.add(id)
         extra: dict[str, Any] = {"timestamp": _later(exchange.at), **({"failed": True} if piece.failed else {})}
         step.observation = step.observation or Observation(results=[])
         step.observation.results.append(ObservationResult(source_call_id=id, content=text, extra=extra))

@@ -13,13 +13,15 @@ MOST_DEPTH = 24
 MOST_ITEMS = 10_000
 """Entries of one object or list."""
 _LARGEST = 2**63
+_NOTE = 60
+"""Characters that saying what was left out takes."""
 
 
 def tame_text(value: object, most: int = MOST_TEXT) -> str:
     r"""A text as UTF-8 can hold it, shortened in its middle where it is too long; nothing for what is no text.
 
     >>> tame_text("lone \ud800 half"), tame_text(None), tame_text("a" * 100, 20)
-    ('lone ? half', '', 'aaaaaaaaaaaaa[… 80 characters left out …]aaaaaaa')
+    ('lone ? half', '', 'aaaaaaaaaaaaaa[… 80 characters left out …]aaaaaa')
     """
     if not isinstance(value, str):
         return ""
@@ -30,10 +32,12 @@ def tame_text(value: object, most: int = MOST_TEXT) -> str:
 def shortened(text: str, most: int) -> str:
     """The beginning and the end of a text that is longer than `most` characters, and how many are missing between.
 
-    >>> shortened("0123456789", 6)
-    '0123[… 4 characters left out …]89'
+    What was shortened before is not shortened again.
+
+    >>> shortened("0123456789" * 10, 6)
+    '0123[… 94 characters left out …]89'
     """
-    if len(text) <= most:
+    if len(text) <= most + _NOTE:
         return text
     tail = most // 3
     return f"{text[: most - tail]}[… {len(text) - most:,} characters left out …]{text[len(text) - tail :]}"
@@ -48,7 +52,7 @@ def tame_value(value: object, depth: int = MOST_DEPTH) -> Any:
     """A JSON value without what JSON, or a reader of it, could not bear.
 
     >>> tame_value({"a": [float("nan"), 2**70, {"b": {"c": 1}}]}, 3)
-    {'a': ['nan', 'a number of 71 bits', {'b': 'left out: nested too deep'}]}
+    {'a': ['nan', 'a number of 71 bits', 'left out: nested too deep']}
     """
     if value is None or isinstance(value, bool):
         return value

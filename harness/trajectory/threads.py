@@ -148,7 +148,7 @@ class _Forest:
     def _node(self, heard: Heard) -> _Node:
         path, sent = self._walk(heard)
         parent, new = sent if sent else (None, 0)
-        echo = None if self._repeats(heard, parent, new) else self._echo(heard, beyond=new)
+        echo = self._echo(heard, beyond=new, surely=self._repeats(heard, parent, new))
         if echo is not None and (parent is None or echo[0] > parent):
             parent, new = echo
         rewritten = parent is not None and (sent is None or parent != sent[0])
@@ -182,12 +182,16 @@ class _Forest:
 
         return twins[0] if len(twins) == 1 else max(twins, key=fits)
 
-    def _echo(self, heard: Heard, *, beyond: int) -> tuple[int, int] | None:
-        """The exchange whose answer is the last that a request repeats, and where; only from `beyond` on."""
+    def _echo(self, heard: Heard, *, beyond: int, surely: bool) -> tuple[int, int] | None:
+        """The exchange whose answer is the last that a request repeats, and where; only from `beyond` on.
+
+        If it has to be sure, only calls count, by their identifiers: a client may have joined several answers into one.
+        """
         for place in range(len(heard.elements) - 1, beyond - 1, -1):
             element = heard.elements[place]
             if element.by_agent:
-                found = max((self._answers[mark] for mark in element.marks if mark in self._answers), default=None)
+                marks = element.named if surely else element.marks
+                found = max((self._answers[mark] for mark in marks if mark in self._answers), default=None)
                 if found is not None and self._akin(heard, element, found):
                     return found, place
         return None

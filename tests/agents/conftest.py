@@ -30,6 +30,8 @@ AGENTS = tuple(os.environ.get("REPROOF_TRY_AGENTS", "mini,codex,claude,gemini,op
 PROVIDERS = {"claude": "anthropic", "gemini": "gemini", "codex": "openai"}
 """Whose formats an agent speaks, where it is not any server's that speaks OpenAI's."""
 SECRET = "sk-a-key-of-the-lab"
+AMPLE = ("budget.working=900", "budget.wall=900", "budget.cpu=900")
+"""Seconds, enough for the slowest start on a busy machine; what is not tested shall not end an agent."""
 CHECK, COMMIT = Shell("reproof check"), Shell("git add -A && git commit -qm 'a step' && git log --oneline | head -1")
 
 
@@ -98,11 +100,16 @@ def lives(agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lives:
         steps: Sequence[Step], paper: Path, *more: str, endless: bool = False, results: Path | None = None
     ) -> Lived:
         with scripted(steps, root=WORKSPACE, endless=endless) as script:
-            [settings] = compose([*overrides(agent, paper, script.base, results or tmp_path / "results"), *more])
+            words = overrides(agent, paper, script.base, results or tmp_path / "results")
+            [settings] = compose([*words, *(word for word in AMPLE if not _given(word, more)), *more])
             road, handed = go(settings, monkeypatch)
         return Lived(road, handed, script)
 
     return run
+
+
+def _given(word: str, more: Sequence[str]) -> bool:
+    return any(other.partition("=")[0] == word.partition("=")[0] for other in more)
 
 
 def go(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tuple[Road, HandedIn]:

@@ -86,9 +86,11 @@ def test_references_kept_elsewhere_are_hidden_in_a_mounted_folder(
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(tiny.private, elsewhere / "references" / tiny.id)
     (elsewhere / "solve.sh").write_text(f"ls {elsewhere}; cat {elsewhere}/references/{tiny.id}/mutations.yaml\n")
-    chosen = settings(tiny.folder, tmp_path / "results", "command", private_path=elsewhere / "references")
-    road = hand_out(chosen, tell=len)
     options = {"run": ["sh", str(elsewhere / "solve.sh")], "mounts": [str(elsewhere)]}
+    private = elsewhere / "references"
+    road = hand_out(
+        settings(tiny.folder, tmp_path / "results", "command", private_path=private, options=options), tell=len
+    )
     outcome = did(Assignment(paper=road.paper, bench=road.bench, name="x", options=options, tell=lambda text: None))
     assert outcome.ended == "failed"
     assert "solve.sh" in outcome.note

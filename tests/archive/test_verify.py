@@ -382,7 +382,9 @@ def test_an_archive_cannot_ask_for_less_isolation(
     opened = []
     real = verifying.open_sandbox
     monkeypatch.setattr(verifying, "open_sandbox", lambda settings: opened.append(settings) or real(settings))
-    monkeypatch.setattr("harness.road.open_sandbox", lambda settings: pytest.fail("the archive chose its clean room"))
+    monkeypatch.setattr(
+        "harness.attempt.room.open_sandbox", lambda settings: pytest.fail("the archive chose its clean room")
+    )
     archive = changed(
         lambda members: edit_json(members, "attempt.json", lambda a: a.update(sandbox="process", waived=["network"]))
     )

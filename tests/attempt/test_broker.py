@@ -96,11 +96,11 @@ class _Desk:
         (
             ["exec", "--env-steps", "5", "--experiment=walk", "--", "python", "--results", "x"],
             "/reproof/work/deep",
-            ["exec", "--env-steps=5", "--experiment=walk", "--attempt", ATTEMPT, "--results", "/records", "--folder",
-             "/reproof/work/deep", "--memory", str(2 * 2**30), "--", "python", "--results", "x"],
+            ["exec", "--env-steps=5", "--experiment=walk", "--attempt", ATTEMPT, "--results", "/records",
+             "--folder=deep", "--memory", str(2 * 2**30), "--", "python", "--results", "x"],
         ),
-        (["exec", "ls"], "/reproof/work/../home", ["--folder", "/reproof/work", "ls"]),
-        (["exec", "ls"], "/etc", ["--folder", "/reproof/work", "ls"]),
+        (["exec", "ls"], "/reproof/work/../home", ["--folder=.", "ls"]),
+        (["exec", "ls"], "/etc", ["--folder=.", "ls"]),
         (["exec", "--experiment=--results=/etc", "--", "ls"], "/", ["--experiment=--results=/etc"]),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from handmade import HOUR, Life, budget
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.attempt.asked import toll
 from harness.attempt.budget import INTERRUPTED, ITEMS, LAST_SIGN, Account, disk_of
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -390,3 +392,52 @@ def test_commits_are_marked_with_the_working_time_they_were_seen_at() -> None:
     life.event("resumed").works(5).event("committed", commit=A)
     marks = [(mark.commit, mark.working) for mark in life.account().marks]
     assert marks == [(A, 0), (B, 60), (C, 100), (A, 105)]
+
+
+# --- models -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_model_was_asked_adds_up() -> None:
+    life = Life().event("resumed").works(5).event("asked", requests=2, tokens=70, dollars=0.5)
+    life.event("asked", requests=1, tokens=30, dollars=0.25)
+    found = life.account(budget(tokens=120, dollars=1.0))
+    assert (found.used("tokens"), found.left("tokens")) == (100, 20)
+    assert (found.used("dollars"), found.left("dollars")) == (0.75, 0.25)
+    assert found.unmeasured == ()
+
+
+def test_tokens_that_nobody_counted_and_dollars_without_a_price_are_told_apart_from_none() -> None:
+    assert Life().account().unmeasured == ("tokens", "dollars")
+    unpriced = Life().event("asked", requests=1, tokens=30).event("asked", requests=1, tokens=3, dollars=1.0)
+    assert unpriced.account().unmeasured == ("dollars",)
+
+
+def test_waiting_for_a_provider_is_wall_time_and_not_working_time() -> None:
+    life = Life().event("resumed").works(100).event("waited", seconds=40.0).works(10).event("committed", commit=A)
+    found = life.account()
+    assert (found.used("working"), found.used("wall"), found.time_left) == (70, 110, HOUR - 70)
+    assert found.marks[-1].working == 70
+    assert found.credits()["ada"]["working"] == 70
+
+
+def test_nobody_gains_more_time_by_waiting_than_has_passed() -> None:
+    life = Life().event("resumed").works(10).event("waited", seconds=1e9).event("waited", seconds=-50.0).works(5)
+    assert life.account().used("working") == 5
+
+
+def test_what_a_proxy_counted_beyond_the_ledger_counts_once(tmp_path: Path) -> None:
+    spent = {"requests": 3, "tokens": {"input": 50, "output": 20}, "dollars": 0.7, "waited": 12.0, "final": None}
+    (tmp_path / "spent.json").write_text(json.dumps(spent))
+    life = Life().event("resumed").works(100).event("asked", requests=1, input=10, output=5, tokens=15, dollars=0.2)
+    rest = toll(tmp_path, life.events)
+    assert (rest["requests"], rest["tokens"], rest["dollars"], rest["waited"]) == (2, 55, 0.5, 12.0)
+    found = life.account(running=[rest])
+    assert (found.used("tokens"), found.used("working")) == (70, 88)
+    life.event("asked", **{name: value for name, value in rest.items() if name != "waited"})
+    assert toll(tmp_path, life.event("waited", seconds=12.0).events) == {}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"requests": "x"}', '{"waited": 1e400}'])
+def test_a_damaged_count_counts_for_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "spent.json").write_text(text)
+    assert toll(tmp_path, Life().events) == {}

@@ -192,7 +192,8 @@ def test_a_workspace_without_its_repository(workspace: Path, submit: Submit, tmp
     if what == "garbage":
         (tmp_path / "elsewhere").rename(workspace / ".git")
         (workspace / ".git/HEAD").write_bytes(b"\0\xff" * 999)
-    with pytest.raises(SubmissionError, match="no commit to submit"):
+    said = {"file": "a file in the place of a folder", "link": "a symbolic link"}.get(what, "no commit to submit")
+    with pytest.raises(SubmissionError, match=said):
         submit()
 
 

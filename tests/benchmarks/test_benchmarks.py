@@ -54,6 +54,15 @@ def test_the_page_is_made_warm_and_as_a_whole_command_and_weighed() -> None:
 
 
 @pytest.mark.slow
+def test_a_trajectory_is_derived_read_and_drawn() -> None:
+    rows = named(run("trajectory.py", "--repetitions", "1"))
+    assert rows["journal to trajectory / its lines parsed"]["measured"] > 0
+    assert rows["journal to trajectory / half the journal"]["ratio"] > 1
+    assert rows["the page / the page without"]["ratio"] > 1
+    assert 0.2 < rows["size of the page"]["measured"] < 1.5 < 10 < rows["size of the trajectory"]["measured"]
+
+
+@pytest.mark.slow
 def test_an_absent_peer_is_reported_with_the_reason() -> None:
     words = ("--inspect-ai-python", sys.executable, "--harbor-python", sys.executable)
     content = run("startup.py", "--repetitions", "1", *words)

@@ -12,18 +12,20 @@ import msgspec
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
+from talks import Talk, exchange
 
 from harness.report.dossier import Dossier, open_dossier
 from harness.report.page import draw_page
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
+from harness.trajectory.derive import derive
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 CHROMIUM = "/usr/bin/chromium"
 SHOTS = "REPROOF_SHOTS"
 """Environment variable: the folder that keeps the screenshots."""
 EVIL = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m \u202egnp.exe " + "W" * 400
-KINDS = ("passed", "failed", "empty", "hostile")
+KINDS = ("passed", "failed", "empty", "hostile", "worked")
 Show = Callable[..., Page]
 
 
@@ -63,11 +65,24 @@ def hostile(found: Dossier) -> Dossier:
     return replace(found, score=found.score.model_copy(update=more), handed=handed, points=points)
 
 
+def worked(found: Dossier) -> Dossier:
+    """An agent's work with evil in it, calls, a failure, and a conversation beside it."""
+    talk, began = Talk("messages", system=EVIL), found.attempt.started
+    turns = [("I read the brief.", "cat BRIEF.md", "# The brief\n" * 100), (EVIL, EVIL, EVIL), ("Done.", "", "")]
+    made = [
+        *talk.turns(turns),
+        exchange(3, "chat", Talk("chat", first="A title?").request, None, ended="failed", said=EVIL),
+    ]
+    made = [msgspec.structs.replace(item, at=began.isoformat(), waited=9.0) for item in made]
+    return replace(found, trajectory=derive(made, attempt="a", agent="agent", version="1"))
+
+
 @pytest.fixture(scope="module")
 def files(finished: tuple[Any, Score], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A page of each kind."""
     found, folder = open_dossier(finished[0].desk), tmp_path_factory.mktemp("pages")
     made = {"passed": found, "failed": failed(found), "empty": empty(found), "hostile": hostile(found)}
+    made["worked"] = worked(found)
     for kind, dossier in made.items():
         (folder / f"{kind}.html").write_text(draw_page(dossier), encoding="utf-8")
     return {kind: folder / f"{kind}.html" for kind in made}
@@ -139,6 +154,20 @@ def test_it_opens_in_peace_and_never_scrolls_sideways(
 def test_axe_finds_nothing_to_object_to(show: Show, kind: str, width: int, scheme: str) -> None:
     found = Axe().run(show(kind, width=width, scheme=scheme, bypass_csp=True)).response["violations"]
     assert [(one["id"], one["impact"], one["nodes"][0]["html"]) for one in found] == []
+
+
+def test_what_is_folded_opens_without_a_script_and_is_accessible(show: Show, shots: Path) -> None:
+    for width in (1280, 400):
+        page = show("worked", width=width, bypass_csp=True)
+        folds = page.locator("#work details")
+        assert folds.count() > 5
+        folds.nth(2).locator("summary").click()
+        assert folds.nth(2).locator("pre").first.is_visible()
+        folds.evaluate_all("all => all.forEach(fold => { fold.open = true })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+        page.locator("#work").screenshot(path=shots / f"timeline-{width}.png")
 
 
 def test_pictures_lie_over_nothing(show: Show) -> None:

@@ -45,6 +45,15 @@ def test_the_names_inside_mean_the_folders_outside(process, tmp_path):
     assert (work / "b").read_text() == "b\n"
 
 
+def test_a_kept_tree_stays_as_it_is_though_python_runs_in_it(process, tmp_path):
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/module.py").write_text("")
+    mount = Mount(source=tmp_path / "tree", target="/tree")
+    job = Job(command=("sh", "-c", 'cd /tree; python -c "import module"'), mounts=(mount,), limits=LIMITS)
+    assert process.run(job).exit == 0
+    assert names(tmp_path / "tree") == ["module.py"]
+
+
 def test_exits_and_absent_programs(process):
     assert process.run(Job(command=("sh", "-c", "exit 9"), limits=LIMITS)).exit == 9
     assert process.run(Job(command=("sh", "-c", "kill -9 $$"), limits=LIMITS)).exit == 137

@@ -23,11 +23,11 @@ NESTED = [
     ("clock", "start"),
     ("clock", "pause"), ("clock", "note"), ("clock", "keep"), ("dispute", "raise"), ("dispute", "answer"),
     ("dispute", "list"), ("export", "harbor"), ("import", "harbor"),
+    ("plan", "list"), ("plan", "show"), ("plan", "resume"), ("plan", "cancel"),
 ]  # fmt: skip
 SILENT = {
     ("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep"), ("export",),
-    ("import",),
-    ("guest",),
+    ("import",), ("guest",), ("plan",),
 }  # fmt: skip
 
 

@@ -40,11 +40,14 @@ HOSTILE = [
     "notes",
 ]
 KEYS = [
-    "budget=", "condition=", "engine=", "paper=", "participant=", "private_path=", "results=", "sandbox=", "slots=",
-    "tracking=", "workspace=",
+    "agents_path=", "budget=", "condition=", "engine=", "models=", "paper=", "participant=", "private_path=",
+    "results=", "sandbox=", "slots=", "tracking=", "workspace=",
 ]  # fmt: skip
 OURS = [path.parent.name for path in (Path(harness.__file__).parent.parent / "papers").glob("*/paper.yaml")]
-PARTICIPANTS = ["alternative", "command", "guest", "hard_coder", "human", "mutation", "reference", "replay", "starter"]
+PARTICIPANTS = [
+    "aider", "alternative", "claude", "codex", "command", "gemini", "guest", "hard_coder", "human", "mini", "mutation",
+    "opencode", "reference", "replay", "starter",
+]  # fmt: skip
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 needs_fish = pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 
@@ -197,7 +200,7 @@ def test_words_are_put_together_again(words: list[str], whole: list[str]) -> Non
 def test_verbs_are_completed_without_importing_any(cli: Cli) -> None:
     asked = {"_REPROOF_COMPLETE": "bash_complete", "COMP_WORDS": "reproof p", "COMP_CWORD": "1"}
     done = cli(PYTHONPROFILEIMPORTTIME="1", **asked)
-    assert done.stdout == "plain,papers\nplain,paper\nplain,pack\n"
+    assert done.stdout == "plain,papers\nplain,paper\nplain,plan\nplain,pack\n"
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     ours = {name for name in imported if name.startswith("harness")}
     assert ours == {"harness", "harness.cli", "harness.cli.start", "harness.cli.main", "harness.cli.shells", "harness.errors"}  # fmt: skip # noqa: E501

@@ -170,7 +170,7 @@ def test_commands_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         context = command.make_context(command.name, list(words))
     if command.name == "attempt":
         _check_attempts(compose(context.params["overrides"]))
-    if command.name in ("show", "validate", "sync"):
+    if command.name in ("show", "validate", "sync") and words_of(line)[0] == "paper":
         for name in context.params.get("names") or [context.params["name"]]:
             _open(name)
 

@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.made_attempts import VERSION, add, verify
+from harness.attempt import ledger
 from harness.cli.main import run
 from harness.errors import UsageError
 from harness.report.entries import read_results
@@ -92,6 +93,81 @@ def test_what_is_withdrawn_with_nothing_handed_in_counts_0(tmp_path: Path) -> No
     [row] = rows(tmp_path)
     assert row["papers"]["a"]["score"]["value"] == 0.4
     assert row["papers"]["a"]["verdicts"] == {"UNDECIDED": 1, "WITHDRAWN": 1}
+
+
+def test_what_an_agent_left_and_nobody_could_take_in_counts_0_and_a_persons_is_waited_for(tmp_path: Path) -> None:
+    for name, kind in (("1", "agent"), ("2", "human")):
+        folder = add(tmp_path, name, "a", None, submissions=0, by=kind, kind=kind)
+        ledger.append(folder / ledger.FILE, "submitted", {"refused": "10 GB"})
+    found = read(tmp_path)
+    assert [(row.participant, row.papers[0].verdicts) for row in found.rows] == [("agent", {"REFUSED": 1})]
+    assert [waiting.participant for waiting in found.waiting] == ["human"]
+    [line] = csv.DictReader(StringIO(as_csv(found, own=False)))
+    assert (line["refused"], line["withdrawn"], line["score"]) == ("1", "0", "0")
+
+
+def test_what_a_fault_of_ours_ended_counts_nothing_and_is_told(tmp_path: Path) -> None:
+    add(tmp_path, "1", "a", 0.8, by="codex", kind="agent")
+    for number, fault in enumerate(("model", "harness", "model")):
+        folder = add(tmp_path, f"x{number}", "a", 0.1 if number else None, by="codex", kind="agent", fault=fault)
+        ledger.append(folder / ledger.FILE, "replaced", {"plan": "p", "by": "1" if number else None, "fault": fault})
+    found = read(tmp_path)
+    [row] = facts(found, own=False)["rows"]
+    assert (row["attempts"], row["score"]["value"], row["waiting"]) == (1, 0.8, {})
+    told = facts(found, own=False)["replaced"]
+    assert [(one["attempt"], one["fault"], one["by"]) for one in told] == [
+        ("x0", "model", None), ("x1", "harness", "1"), ("x2", "model", "1"),
+    ]  # fmt: skip
+    assert "1 attempt by a fault of ours, 2 attempts by a fault of the model's provider" in shown(found, width=500)
+    assert "2 attempts by a fault of the model" in page_of(found)
+
+
+def test_one_agent_with_two_models_is_two_participants(tmp_path: Path) -> None:
+    for number, model in enumerate(("small", "large", None)):
+        add(tmp_path, f"{number}", "a", 0.1 * number, by="codex", kind="agent", model=model)
+        add(tmp_path, f"w{number}", "a", None, by="codex", kind="agent", model=model)
+    found = facts(read(tmp_path), own=False)["rows"]
+    told = [(row["participant"], row["attempts"], row["waiting"]) for row in found]
+    waiting = {"not scored": 1}
+    assert told == [("codex", 1, waiting), ("codex · large", 1, waiting), ("codex · small", 1, waiting)]
+
+
+def test_an_attempt_that_its_participant_ended_cannot_be_replaced(tmp_path: Path) -> None:
+    folder = add(tmp_path, "1", "a", 0.1, by="codex", kind="agent", fault="submission")
+    ledger.append(folder / ledger.FILE, "replaced", {"reason": "better luck next time"})
+    found = read(tmp_path)
+    assert (found.rows[0].attempts, found.replaced) == (1, ())
+
+
+def test_a_point_costs_what_all_attempts_used_over_what_they_scored(tmp_path: Path) -> None:
+    priced = {"tokens": 2e6, "dollars": 3.0}
+    for number, value in enumerate((0.9, 0.0, 0.6)):
+        add(tmp_path, f"{number}", "a", value, by="codex", kind="agent", used=priced)
+        add(tmp_path, f"l{number}", "a", value, by="local", kind="agent", used={"tokens": 1e6})
+        add(tmp_path, f"h{number}", "a", value)
+    found = read(tmp_path)
+    each = {row["participant"]: row["per_point"] for row in facts(found, own=False)["rows"]}
+    assert each["codex"]["dollars"] == pytest.approx(9 / 1.5)
+    assert each["codex"]["tokens"] == pytest.approx(6e6 / 1.5)
+    assert each["codex"]["cpu"] == pytest.approx(180 / 1.5)
+    assert each["local"]["dollars"] is None, "no price is known, which is not free"
+    assert each["local"]["tokens"] == pytest.approx(3e6 / 1.5)
+    assert each["ada"]["tokens"] is None, "nobody has metered the model that a person asks"
+    assert "a point costs $6.00, 4 M tokens, 2 min CPU" in shown(found, width=500)
+    page = page_of(found)
+    assert ">$6.00<" in page
+    assert 'id="t-dollars"' in page
+    lines = list(csv.DictReader(StringIO(as_csv(found, own=False))))
+    assert {line["dollars_per_point"] for line in lines} == {"6", ""}
+
+
+def test_nothing_scored_has_no_price(tmp_path: Path) -> None:
+    add(tmp_path, "1", "a", 0.0, by="codex", kind="agent", used={"tokens": 5.0, "dollars": 1.0})
+    add(tmp_path, "2", "a", 0.0, by="codex", kind="agent")
+    found = read(tmp_path)
+    [row] = facts(found, own=False)["rows"]
+    assert set(row["per_point"].values()) == {None}
+    assert "no point" in page_of(found)
 
 
 def test_what_was_handed_in_before_withdrawing_counts_as_it_was_scored(tmp_path: Path) -> None:

@@ -174,6 +174,34 @@ def test_a_trajectory_is_kept_and_made_anew_when_the_journal_has_grown(desk: Des
     assert trajectory_of(desk) == second, "an archive brings the trajectory alone"
 
 
+def test_a_trajectory_from_elsewhere_is_shown_as_such_and_a_damaged_one_takes_nothing_with_it(
+    desk: Desk, dossier: Dossier
+) -> None:
+    write_journal(desk.folder / JOURNAL, work(dossier))
+    assert "What went through the proxy" in text_of(write_page(desk).read_text())
+    (desk.folder / JOURNAL).unlink()
+    assert "no proxy here has heard it" in text_of(write_page(desk).read_text())
+    (desk.folder / FILE).write_text('{"schema_version": "ATIF-v1.8"}')
+    page = write_page(desk).read_text()
+    assert "The trajectory cannot be read" in text_of(page)
+    assert 'id="work"' not in page
+    assert Outline(page).open == []
+
+
+def test_the_version_of_the_program_is_the_ledger_s(desk: Desk, dossier: Dossier) -> None:
+    write_journal(desk.folder / JOURNAL, work(dossier))
+    desk.note("resumed", program="claude 2.1.197")
+    found = trajectory_of(desk)
+    assert found is not None
+    assert found.agent.version == "2.1.197"
+
+
+def test_what_an_agent_says_of_itself_is_named_as_reported(desk: Desk, dossier: Dossier) -> None:
+    write_journal(desk.folder / JOURNAL, work(dossier))
+    (desk.folder / "reported.jsonl").write_text("x" * 2048)
+    assert "as reported by it (reported.jsonl, 2 KiB)" in text_of(write_page(desk).read_text())
+
+
 def test_the_verb_lists_the_steps_and_shows_one_whole(
     call: Callable[..., Result], desk: Desk, dossier: Dossier
 ) -> None:

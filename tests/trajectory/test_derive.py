@@ -218,6 +218,36 @@ def test_a_conversation_that_begins_with_a_summary_goes_on_from_it(format: Forma
     assert found.subagent_trajectories[0].extra == {"kind": "continuation", "of": "main", "exchange": 1}
 
 
+def test_answers_that_a_client_joins_into_one_do_not_divide_a_conversation() -> None:
+    first = {"role": "user", "content": "Begin."}
+    answers = [Talk("messages").answer("The next step.", f"step {number}", f"call{number}") for number in range(4)]
+    work = []
+    for number, answer in enumerate(answers):
+        before = answers[:number]
+        joined = {"role": "assistant", "content": [block for said in before for block in said["content"][1:]]}
+        back = [
+            {"type": "tool_result", "tool_use_id": f"call{place}", "content": f"back {place}"}
+            for place in range(number)
+        ]
+        messages = [first, joined, {"role": "user", "content": back}] if number else [first]
+        work.append(exchange(number, "messages", {"messages": messages}, answer))
+    found = derived(work)
+    assert found.subagent_trajectories is None
+    assert [step.source for step in found.steps] == ["user", *["agent"] * 4]
+    backs = [step.observation.results[0].content for step in found.steps[1:-1] if step.observation]
+    assert backs == ["back 0", "back 1", "back 2"]
+
+
+def test_requests_of_no_conversation_are_noted_and_not_shown() -> None:
+    refused = exchange(
+        0, "chat", {}, None, status=404, ended="refused", said="HEAD / is not let through", tokens=Tokens()
+    )
+    found = derived([refused, *Talk("chat").turns([BRIEF], start=1)])
+    assert found.subagent_trajectories is None
+    assert "1 request belongs to no conversation (the first: HEAD / is not let through)" in (found.notes or "")
+    assert derived([refused]).steps[0].source == "system"
+
+
 def test_what_the_program_puts_into_the_models_mouth_is_no_answer_of_a_model() -> None:
     messages = [
         {"role": "user", "content": "An example."}, {"role": "assistant", "content": "So I would answer."},
@@ -269,9 +299,9 @@ def test_a_damaged_journal_is_told_up_to_the_damage(tmp_path: Path) -> None:
 
 
 def test_texts_beyond_all_measure_are_shortened_and_said_to_be() -> None:
-    allowance = Allowance(300)
-    assert allowance.take("a" * 250) == "a" * 250
-    assert len(allowance.take("b" * 250)) < 250
+    allowance = Allowance(1000)
+    assert allowance.take("a" * 900) == "a" * 900
+    assert len(allowance.take("b" * 900)) < 300
     assert allowance.take("c" * 40) == "c" * 40
     assert allowance.short == 1
 

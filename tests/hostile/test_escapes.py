@@ -1,0 +1,191 @@
+"""Commands of a participant, run as `reproof exec` runs them that try to read, reach, kill or become another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from string import Template
+
+import pytest
+from handmade import data_of
+from hostility import SECRET
+
+from harness.attempt.work import Done
+from harness.cleanroom import seccomp
+from harness.road import Road
+from harness.scoring.score import Score
+
+Begin = Callable[..., Road]
+Attempted = tuple[Road, Score]
+
+PRELUDE = """
+import ctypes, errno, fcntl, os, signal, socket, struct, sys, threading, time
+from pathlib import Path
+C = ctypes.CDLL(None, use_errno=True)
+def call(number, *words):
+    done = C.syscall(ctypes.c_long(number), *words)
+    if done < 0:
+        raise OSError(ctypes.get_errno(), errno.errorcode[ctypes.get_errno()])
+    return done
+def tries(act):
+    try:
+        found = act()
+    except BaseException as error:
+        print("held:", type(error).__name__, error, flush=True)
+        return
+    print("ESCAPED" if found is not None else "nothing", repr(found)[:500], flush=True)
+def tells(path):
+    return os.access(path, os.R_OK) and b"$secret" in path.read_bytes()
+def holds(path):
+    return Path(path).read_bytes() or None
+"""
+GONE, DENIED = "FileNotFoundError", "PermissionError"
+READS = {
+    "the reference": ("holds('$private/reference/reproduction/work.py')", GONE),
+    "the reference's generator": ("holds('$private/instances.py')", GONE),
+    "the private folder": ("os.listdir('$private') or None", GONE),
+    "seeds and held-out instances of another attempt": ("holds('$other/submissions/001/private/plan.json')", GONE),
+    "another attempt's workspace": ("holds('$other/workspace/reproduction/work.py')", GONE),
+    "its own record": ("holds('$own/attempt.json')", GONE),
+    "its own ledger": ("holds('$own/ledger.jsonl')", GONE),
+    "the results": ("os.listdir('$results')", GONE),
+    "the runs of others": ("list(Path('$results/runs').rglob('*.npy')) or None", "nothing"),
+    "the harness's own code in a clone": ("holds('$clone/harness/road.py')", GONE),
+    "the papers in a clone": ("os.listdir('$clone/papers')", GONE),
+    "what the user typed": ("holds('$home/.bash_history')", GONE),
+    "keys of the user": ("holds('$home/.ssh/id_ed25519')", GONE),
+    "passwords of the machine": ("holds('/etc/shadow')", GONE),
+    "users of the machine": ("holds('/etc/passwd')", GONE),
+    "variables of the harness": ("os.environ.get('HOSTILE_KEY')", "nothing"),
+    "variables of any process": ("next(filter(tells, Path('/proc').glob('*/environ')), None)", "nothing"),
+    "the temporary files of the host": ("next((p for p in Path('$tmp').rglob('*')), None)", "nothing"),
+    "a link in the workspace": ("os.symlink('$private', 'door') or os.listdir('door')", GONE),
+    "a link by way of /proc": ("os.listdir('/proc/self/root$private')", GONE),
+    "the root of the first process": ("os.listdir('/proc/1/root$private')", "Error"),
+    "the working folder's parents": ("os.listdir('/reproof/work/../../$private')", GONE),
+    "a folder held open": ("[f for f in os.listdir('/proc/self/fd') if int(f) > 3] or None", "nothing"),
+    "the kernel's memory": ("holds('/proc/kcore')", None),
+    "disks": ("next(Path('/dev').glob('[sv]d*'), None) or next(Path('/dev').glob('nvme*'), None)", "nothing"),
+    "the kernel's log": ("holds('/dev/kmsg')", GONE),
+}
+REACHES = {
+    "a server on loopback": ("socket.create_connection(('127.0.0.1', $port), 2)", "Error"),
+    "a server on this machine": ("socket.create_connection(('$address', $port), 2)", "Error"),
+    "the internet": ("socket.create_connection(('192.0.2.1', 80), 2)", "OSError"),
+    "names": ("socket.getaddrinfo('example.org', 80)", "gaierror"),
+    "datagrams": ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))", "OSError"),
+    "an abstract socket": ("socket.socket(socket.AF_UNIX).connect(chr(0) + '$abstract')", "ConnectionRefusedError"),
+    "a socket of the host": ("socket.socket(socket.AF_UNIX).connect('$socket')", GONE),
+    "raw packets": ("socket.socket(socket.AF_PACKET, socket.SOCK_RAW)", "family not supported"),
+    "the kernel's own sockets": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)", None),
+    "virtual machines": ("socket.socket(40, socket.SOCK_STREAM)", "family not supported"),
+    "the kernel's ciphers": ("socket.socket(38, socket.SOCK_SEQPACKET)", "family not supported"),
+}
+ACTS = {
+    "end every process": ("os.kill(-1, signal.SIGTERM)", None),
+    "end the harness": ("os.kill($pid, signal.SIGKILL)", "ProcessLookupError"),
+    "stop the harness": ("os.kill($pid, signal.SIGSTOP)", "ProcessLookupError"),
+    "trace the first process": ("call($ptrace, 16, 1, 0, 0) if $ptrace else 1 / 0", DENIED),
+    "read another's memory": ("call($process_vm_readv, 1, 0, 0, 0, 0, 0)", DENIED),
+    "take another's file": ("call($pidfd_getfd, 1, 0, 0)", DENIED),
+    "write the first process's memory": ("open('/proc/1/mem', 'wb')", "OSError"),
+    "a user namespace": ("call($unshare, 0x10000000)", DENIED),
+    "a mount namespace": ("call($unshare, 0x20000)", DENIED),
+    "another's namespace": ("call($setns, os.open('/proc/self/ns/net', 0), 0)", DENIED),
+    "mount": ("call($mount, b'none', b'/tmp', b'tmpfs', 0, 0)", DENIED),
+    "unmount": ("call($umount2, b'/proc', 2)", DENIED),
+    "another root": ("os.chroot('/tmp')", DENIED),
+    "a device": ("os.mknod('/tmp/disk', 0o60600, os.makedev(8, 0))", DENIED),
+    "root": ("os.setuid(0)", "OSError"),
+    "the kernel's keys": ("call($add_key, b'user', b'x', b'y', 1, -4)", DENIED),
+    "a program in the kernel": ("call($bpf, 0, 0, 0)", DENIED),
+    "a ring of calls": ("call($io_uring_setup, 8, 0)", DENIED),
+    "faults by hand": ("call($userfaultfd, 0)", DENIED),
+    "counters of the machine": ("call($perf_event_open, 0, 0, -1, -1, 0)", DENIED),
+    "type into the terminal": ("fcntl.ioctl(0, 0x5412, b'x')", DENIED),
+    "set the clock": ("time.clock_settime(time.CLOCK_REALTIME, 0)", DENIED),
+    "rename the machine": ("socket.sethostname('mine')", DENIED),
+    "jump the queue": ("os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(99))", DENIED),
+    "be nicer to itself": ("os.setpriority(os.PRIO_PROCESS, 0, -20)", DENIED),
+    "write into the system": ("Path('/usr/bin/git').write_text('x')", "OSError"),
+    "write into the environment": ("Path('$prefix/lib/x').write_text('x')", "OSError"),
+    "write into the kernel's settings": ("Path('/proc/sys/kernel/hostname').write_text('x')", "OSError"),
+    "find cgroups": ("os.listdir('/sys/fs/cgroup')", GONE),
+    "leave its cgroup": ("Path('/sys/fs/cgroup/cgroup.procs').write_text('0')", GONE),
+    "load code into others": ("Path('/etc/ld.so.preload').write_text('/tmp/x.so')", "OSError"),
+}
+
+
+def numbers() -> dict[str, int]:
+    column = 0 if platform.machine() == "x86_64" else 1
+    return {name: found[column] or 0 for name, found in seccomp._DENIED.items()}
+
+
+Facts = dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def host(
+    begin: Begin, lean_finished: Attempted, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Road, Facts]]:
+    """An attempt at work, and where on this machine that lies what it wants."""
+    folder, other = tmp_path_factory.mktemp("host"), lean_finished[0]
+    road, name = begin(results=folder / "results"), f"hostile-{os.getpid()}"
+    road.desk.start_clock()
+    with contextlib.ExitStack() as stack:
+        tcp = stack.enter_context(socket.create_server(("0.0.0.0", 0)))
+        for place in (f"\0{name}", f"/tmp/{name}.sock"):
+            server = stack.enter_context(socket.socket(socket.AF_UNIX))
+            server.bind(place)
+            server.listen()
+        stack.callback(Path(f"/tmp/{name}.sock").unlink)
+        os.environ["HOSTILE_KEY"] = SECRET
+        stack.callback(os.environ.pop, "HOSTILE_KEY")
+        yield road, {
+            "private": other.paper.private, "other": other.folder, "own": road.folder, "results": other.store.root,
+            "clone": Path(__file__).parents[2], "home": Path.home(), "tmp": folder, "secret": SECRET,
+            "port": tcp.getsockname()[1], "address": socket.gethostbyname(socket.gethostname()),
+            "abstract": name, "socket": f"/tmp/{name}.sock", "pid": os.getpid(), "prefix": sys.prefix, **numbers(),
+        }  # fmt: skip
+
+
+def attack(road: Road, code: str) -> Done:
+    return road.bench.run(("python", "-I", "-S", "-c", code))
+
+
+KINDS = {"read": READS, "reach": REACHES, "act": ACTS}
+CASES = [pytest.param(*case, id=f"{kind}: {name}") for kind, cases in KINDS.items() for name, case in cases.items()]
+
+
+@pytest.mark.parametrize(("act", "says"), CASES)
+def test_it_is_held(host: tuple[Road, Facts], act: str, says: str | None) -> None:
+    road, facts = host
+    done = attack(road, Template(f"{PRELUDE}tries(lambda: {act})").substitute(facts))
+    assert "ESCAPED" not in done.log
+    assert SECRET not in done.log
+    assert (says or "") in done.log
+    last = data_of(road.desk, "executed")[-1]
+    assert (last["exit"], last["ended"]) == (done.exit, "done" if done.exit == 0 else "failed")
+    assert road.desk.account().running
+
+
+def test_what_they_wanted_is_there(host: tuple[Road, Facts]) -> None:
+    """Otherwise the cases above could not fail."""
+    road, facts = host
+    for place in ("reference/reproduction/work.py", "instances.py"):
+        assert Path(str(facts["private"]), place).read_bytes()
+    for place in ("submissions/001/private/plan.json", "workspace/reproduction/work.py"):
+        assert Path(str(facts["other"]), place).read_bytes()
+    assert list(Path(str(facts["results"]), "runs").rglob("*.npy"))
+    assert Path(str(facts["own"]), "ledger.jsonl").read_bytes()
+    assert Path(str(facts["clone"]), "harness/road.py").read_bytes()
+    assert socket.create_connection(("127.0.0.1", int(str(facts["port"]))), 2).close() is None
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"\0{facts['abstract']}")
+    done = attack(road, Template(PRELUDE + "tries(lambda: 42)").substitute(facts))
+    assert done.log == "ESCAPED 42\n"
