@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from harness.attempt.installed import Installation, find, reached
 from harness.attempt.participant import Assignment, Outcome
@@ -13,11 +12,6 @@ from harness.attempt.task import start_files
 INSTALLATION = Installation(registry="pip", package="aider-chat", version="0.86.2", program="aider")
 SPEAKS = "chat"
 TRAJECTORY = "chat.md"
-
-
-def ready(options: Mapping[str, Any]) -> None:
-    """See that it is installed, and that the options fit."""
-    find(INSTALLATION, options)
 
 
 def work(assignment: Assignment) -> Outcome:

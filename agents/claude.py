@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from harness.attempt.installed import Installation, find, reached
 from harness.attempt.participant import Assignment, Outcome
 from harness.attempt.work import WORKSPACE
@@ -22,11 +19,6 @@ MODELS = (
     "CLAUDE_CODE_SUBAGENT_MODEL",
 )
 """What it would send elsewhere goes to the one model, too."""
-
-
-def ready(options: Mapping[str, Any]) -> None:
-    """See that it is installed, and that the options fit."""
-    find(INSTALLATION, options)
 
 
 def work(assignment: Assignment) -> Outcome:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from harness.attempt.installed import Installation, find, reached
 from harness.attempt.participant import Assignment, Outcome
@@ -28,11 +26,6 @@ base_url = {base}
 env_key = "OPENAI_API_KEY"
 wire_api = "responses" # it refuses "chat"
 """
-
-
-def ready(options: Mapping[str, Any]) -> None:
-    """See that it is installed, and that the options fit."""
-    find(INSTALLATION, options)
 
 
 def work(assignment: Assignment) -> Outcome:

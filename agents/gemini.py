@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from harness.attempt.installed import Installation, find, reached
@@ -26,11 +25,6 @@ SIDE = (
     "chat-compression-default", "agent-history-provider-summarizer",
 )  # fmt: skip
 """What it asks beside the work, of models of its own choice; here it asks the one model."""
-
-
-def ready(options: Mapping[str, Any]) -> None:
-    """See that it is installed, and that the options fit."""
-    find(INSTALLATION, options)
 
 
 def work(assignment: Assignment) -> Outcome:

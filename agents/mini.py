@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from harness.attempt.installed import Installation, find, reached
 from harness.attempt.participant import Assignment, Outcome
 from harness.attempt.quarters import HOME
@@ -16,11 +13,6 @@ SPEAKS = "chat"
 TRAJECTORY = "trajectory.json"
 LONGEST = 3600
 """Seconds that one command may take; 30 unless said."""
-
-
-def ready(options: Mapping[str, Any]) -> None:
-    """See that it is installed, and that the options fit."""
-    find(INSTALLATION, options)
 
 
 def work(assignment: Assignment) -> Outcome:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from harness.attempt.installed import Installation, find, reached
 from harness.attempt.participant import Assignment, Outcome
@@ -12,11 +10,6 @@ from harness.attempt.participant import Assignment, Outcome
 INSTALLATION = Installation(registry="npm", package="opencode-ai", version="1.18.33", program="opencode")
 SPEAKS = "chat"
 PROVIDER = "reproof"
-
-
-def ready(options: Mapping[str, Any]) -> None:
-    """See that it is installed, and that the options fit."""
-    find(INSTALLATION, options)
 
 
 def work(assignment: Assignment) -> Outcome:

@@ -32,7 +32,7 @@ from harness.proxy.host import Access, proxying
 
 MODEL = "gpt-5"
 SIZES = (20_000, 100_000)
-REQUESTS = 40
+REQUESTS = 10
 """In a round."""
 TOKENS, GAP = 100, 0.01
 """Of a streamed answer, and seconds between two."""
@@ -252,9 +252,9 @@ def streams(ways: dict[str, Client], repetitions: int) -> Iterator[Row]:
 
 def main() -> int:
     """Measure, and print."""
-    chosen = options(__doc__, repetitions=15).parse_args()
+    chosen = options(__doc__, repetitions=40).parse_args()
     with clients() as ways:
-        rows = [*requests(ways, chosen.repetitions), *streams(ways, max(chosen.repetitions // 5, 1))]
+        rows = [*requests(ways, chosen.repetitions), *streams(ways, max(chosen.repetitions // 8, 1))]
     return report(rows, versions={"aiohttp": version("aiohttp")}, as_json=chosen.json)
 
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.attempt.attempt import Budget, Who
-from harness.attempt.participant import open_agent
+from harness.attempt.installed import find
+from harness.attempt.participant import Participant, open_agent
 from harness.attempt.quarters import PORT, Endpoint
 from harness.config import BudgetSettings, ModelSettings, Settings
 from harness.errors import ConfigError, UsageError
@@ -47,13 +48,25 @@ def ensure_ready(settings: Settings, budget: Budget | None = None) -> None:
         return
     adapter = open_agent(settings.participant.adapter, settings.agents_path)
     _ensure_understood(settings, getattr(adapter, "SPEAKS", None))
-    if (look := getattr(adapter, "ready", None)) is not None:
-        look(dict(settings.participant.options))
+    _ensure_installed(adapter, dict(settings.participant.options))
     if access is not None:
         from harness.proxy.host import check
 
         dollars = budget.dollars if budget else settings.budget.dollars
         check(replace(access, dollars=dollars))
+
+
+def _ensure_installed(adapter: Participant, options: dict[str, Any]) -> None:
+    """See that an adapter has what it needs: as it says itself, or else that its program is installed.
+
+    Raises:
+        UsageError: The program is not installed.
+        ConfigError: The options do not fit.
+    """
+    if (look := getattr(adapter, "ready", None)) is not None:
+        look(options)
+    elif (installation := getattr(adapter, "INSTALLATION", None)) is not None:
+        find(installation, options)
 
 
 def _ensure_understood(settings: Settings, speaks: str | None) -> None:

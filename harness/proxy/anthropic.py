@@ -63,7 +63,8 @@ _TOOL = shape({
 })  # fmt: skip
 
 
-def _tool(value: Any, at: str) -> Any:
+def tool(value: Any, at: str) -> Any:
+    """A tool that the agent runs."""
     kind = value.get("type") if isinstance(value, dict) else None
     if kind in (None, "custom") or (isinstance(kind, str) and _LOCAL.fullmatch(kind)):
         return _TOOL(value, at)
@@ -81,11 +82,12 @@ _EDIT = by_type(
     why=DEARER,
 )  # fmt: skip
 _FORMAT = shape({"type": text, "schema": schema, "name": text})
+MESSAGE = shape({"role": text, "content": text_or(each(_BLOCK))})
 MESSAGES = shape({
     "model": text,
-    "messages": each(shape({"role": text, "content": text_or(each(_BLOCK))})),
+    "messages": each(MESSAGE),
     "system": text_or(each(by_type({"text": _TEXT}, why="only text is"))),
-    "tools": each(_tool),
+    "tools": each(tool),
     "tool_choice": shape({"type": text, "name": text, "disable_parallel_tool_use": flag}),
     "max_tokens": count,
     "stop_sequences": each(text),

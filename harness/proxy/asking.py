@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from harness.proxy.access import Access
-from harness.proxy.exchange import Format
-from harness.proxy.fields import cleaned
+from harness.proxy.elements import Element, Elements, parts
+from harness.proxy.exchange import CONVERSATION, Format
+from harness.proxy.fields import LISTS, cleaned
 from harness.proxy.prices import Provider
 from harness.proxy.refusal import Refused
+from harness.proxy.rules import deep
 
 MOST_BYTES = 32 << 20
 """Of a request's body."""
@@ -63,11 +65,13 @@ class Asked:
     model: str
     streams: bool
     original: dict[str, Any]
-    """The body as the agent sent it."""
+    """The body as the agent sent it, elements of its lists by their text."""
     body: dict[str, Any]
-    """The body as it is sent on."""
+    """The body as it is sent on, elements of its lists by their text."""
     size: int
     """Bytes of it."""
+    said: list[Element] = field(default_factory=list)
+    """The conversation."""
     strip: bool = False
     """We have asked for a chunk with the usage that the agent has not asked for."""
     limited: bool = False
@@ -125,19 +129,28 @@ def endpoint(method: str, path: str) -> Endpoint:
     raise Refused(f"{method[:16]} {path[:100]} is not let through; only models can be asked", reason="unknown")
 
 
-def read(body: bytes, to: Endpoint, access: Access) -> Asked:
+def read(body: bytes, to: Endpoint, access: Access, *, elements: Elements) -> Asked:
     """Check a body, and make it ready to be sent.
 
     Raises:
         Refused: It is no request that is let through.
     """
-    original = parsed(body)
+    if crowded(body):
+        raise Refused(f"the body is too crowded: more than {_MOST_ELEMENTS} elements")
+    original, unread = parts(body, LISTS[to.format])
     kept = cleaned(to.format, original)
+    lists = {name: elements.read(to.format, name, raw) for name, raw in unread.items()}
+    for name, listed in lists.items():
+        original[name] = [element.known for element in listed]
+        kept[name] = [element.sent for element in listed]
     model = to.model if to.model is not None else kept.get("model")
     if model not in access.models:
         raise Refused(f"the model {str(model)[:100]!r} is not allowed here; allowed: {', '.join(access.models)}")
     streams = to.streams if to.format == "generate" else kept.get("stream") is True
-    asked = Asked(format=to.format, model=model, streams=streams, original=original, body=kept, size=len(body))
+    asked = Asked(
+        format=to.format, model=model, streams=streams, original=original, body=kept, size=len(body),
+        said=lists.get(CONVERSATION[to.format], []),
+    )  # fmt: skip
     if to.format == "chat" and streams:
         _ask_for_usage(asked)
     if to.format == "responses" and access.format == "openai":
@@ -146,21 +159,20 @@ def read(body: bytes, to: Endpoint, access: Access) -> Asked:
     return asked
 
 
-def parsed(body: bytes) -> dict[str, Any]:
-    """A body as an object.
+def crowded(body: bytes) -> bool:
+    """Whether a body would take too much memory, parsed."""
+    return len(body) > _MOST_ELEMENTS and sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_ELEMENTS
 
-    Raises:
-        Refused: It is none, or too crowded.
-    """
-    if sum(body.count(sign) for sign in (b",", b"[", b"{")) > _MOST_ELEMENTS:
-        raise Refused(f"the body is too crowded: more than {_MOST_ELEMENTS} elements")
+
+def lenient(body: bytes) -> dict[str, Any]:
+    """A body as an object; empty, if it is none that can be kept."""
+    if crowded(body):
+        return {}
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(f"the body is no JSON: {str(error)[:200]}") from None
-    if not isinstance(found, dict):
-        raise Refused("the body is no JSON object")
-    return found
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) and not deep(found) else {}
 
 
 def _ask_for_usage(asked: Asked) -> None:

@@ -26,6 +26,8 @@ class Course:
     at: float = field(default_factory=time.time)
     model: str = ""
     request: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+    """Of the request, until it was read."""
     asked: Asked | None = None
     bound: Bound | None = None
     reserved: Reserved | None = None

@@ -15,8 +15,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -37,6 +38,7 @@ CONVERSATION: dict[Format, str] = {
 """The field of a request that holds the conversation."""
 _LISTS = ("messages", "input", "contents", "tools")
 _VALUES = ("system", "instructions", "systemInstruction")
+_BEFORE, _AFTER = b'{"value":', b"}\n"
 _SMALL = 64
 """Bytes: what is shorter is written where it stands."""
 
@@ -94,6 +96,20 @@ class Exchange(Slip, frozen=True, kw_only=True):
     """None: no price is known."""
     estimated: bool = False
     """The answer did not tell its tokens; they are reckoned by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A value by its text; in a list, it stands for itself."""
+
+    text: bytes
+    """JSON in one line."""
+    digest: bytes
+
+    @classmethod
+    def of(cls, text: bytes) -> Self:
+        """A value by its text."""
+        return cls(text, hashlib.blake2b(text, digest_size=16).digest())
 
 
 class _Branch(Slip, frozen=True, kw_only=True):
@@ -156,7 +172,7 @@ def exchanges(path: Path) -> Iterator[Exchange]:
         RecordError: A line is damaged. A torn last line is left out.
     """
     tree = _Tree()
-    for line in _lines(path):
+    for _, line in _texts(path):
         if line.exchange is None:
             tree.values.append(line.value)
             continue
@@ -166,14 +182,15 @@ def exchanges(path: Path) -> Iterator[Exchange]:
             raise damaged(path, "references to what was written before", f"exchange {line.exchange.number}") from None
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def _texts(path: Path) -> Iterator[tuple[bytes, _Line]]:
+    """The whole lines of a journal, as they stand and as they are read."""
     decoder = msgspec.json.Decoder(_Line)
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
             if not text.endswith(b"\n"):
                 return
             try:
-                yield decoder.decode(text)
+                yield text, decoder.decode(text)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise damaged(f"{path}:{number}", "a line of the journal", str(error)) from None
 
@@ -197,8 +214,8 @@ class Journal:
         """The number that the next exchange should have."""
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         os.ftruncate(self._handle, _whole(path))
-        for line in _lines(path):
-            self._recall(line)
+        for text, line in _texts(path):
+            self._recall(text, line)
         self._size, self._most = os.fstat(self._handle).st_size, most
 
     @property
@@ -211,8 +228,8 @@ class Journal:
         rest = dict(exchange.request)
         lines: list[bytes] = []
         lists = {name: self._branch(rest.pop(name), lines) for name in _LISTS if isinstance(rest.get(name), list)}
-        texts = {name: msgspec.json.encode(rest[name]) for name in _VALUES if name in rest}
-        values = {name: self._value(text, lines) for name, text in texts.items() if len(text) >= _SMALL}
+        known = {name: _known(rest[name]) for name in _VALUES if name in rest}
+        values = {name: self._value(one, lines) for name, one in known.items() if len(one.text) >= _SMALL}
         for name in values:
             del rest[name]
         line = {"exchange": msgspec.structs.replace(exchange, request=rest), "lists": lists, "values": values}
@@ -227,17 +244,16 @@ class Journal:
         while text:
             text = text[os.write(self._handle, text) :]
 
-    def _value(self, text: bytes, lines: list[bytes]) -> int:
+    def _value(self, known: Known, lines: list[bytes]) -> int:
         """The number of a value, which is written if it is new."""
-        digest = _digest(text)
-        if digest not in self._values:
-            self._values[digest] = len(self._values)
-            lines += [b'{"value":', text, b"}\n"]
-        return self._values[digest]
+        if known.digest not in self._values:
+            self._values[known.digest] = len(self._values)
+            lines += [_BEFORE, known.text, _AFTER]
+        return self._values[known.digest]
 
     def _branch(self, elements: list[Any], lines: list[bytes]) -> _Branch:
         """Follow the tree as far as it goes, and grow what is new."""
-        values = [self._value(msgspec.json.encode(element), lines) for element in elements]
+        values = [self._value(_known(element), lines) for element in elements]
         after = ROOT
         for place, value in enumerate(values):
             node = self._nodes.get((after, value))
@@ -253,17 +269,17 @@ class Journal:
             self._nodes[after, value] = node
             after = node
 
-    def _recall(self, line: _Line) -> None:
+    def _recall(self, text: bytes, line: _Line) -> None:
         if line.exchange is None:
-            self._values[_digest(msgspec.json.encode(line.value))] = len(self._values)
+            self._values[Known.of(text.removeprefix(_BEFORE).removesuffix(_AFTER)).digest] = len(self._values)
             return
         self.count = max(self.count, line.exchange.number + 1)
         for branch in line.lists.values():
             self._grow(branch.after, branch.add)
 
 
-def _digest(text: bytes) -> bytes:
-    return hashlib.blake2b(text, digest_size=16).digest()
+def _known(value: Any) -> Known:
+    return value if isinstance(value, Known) else Known.of(msgspec.json.encode(value))
 
 
 def _whole(path: Path) -> int:

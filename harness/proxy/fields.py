@@ -16,6 +16,21 @@ _RULES: dict[Format, Rule] = {
 }
 
 
+_ELEMENTS: dict[Format, dict[str, Rule]] = {
+    "chat": {"messages": openai.MESSAGE, "tools": openai.CHAT_TOOL},
+    "responses": {"input": openai.ITEM, "tools": openai.TOOL},
+    "messages": {"messages": anthropic.MESSAGE, "tools": anthropic.tool},
+    "generate": {"contents": gemini.CONTENT, "tools": gemini.TOOL},
+}
+"""The lists that a request repeats, and the rule of an element of each."""
+LISTS: dict[Format, tuple[str, ...]] = {format: tuple(rules) for format, rules in _ELEMENTS.items()}
+
+
+def element(format: Format, name: str) -> Rule:
+    """The rule of an element of a list."""
+    return _ELEMENTS[format][name]
+
+
 def cleaned(format: Format, body: dict[str, Any]) -> dict[str, Any]:
     """A body as it may be sent on.
 

@@ -52,7 +52,7 @@ _PART = _shape(
     toolCall=refused(TOOLS),
     toolResponse=refused(TOOLS),
 )  # fmt: skip
-_CONTENT = _shape(role=text, parts=each(_PART))
+CONTENT = _shape(role=text, parts=each(_PART))
 _PROVIDERS_OWN = (
     "googleSearch", "googleSearchRetrieval", "codeExecution", "urlContext", "computerUse", "fileSearch", "googleMaps",
     "enterpriseWebSearch", "retrieval", "mcpServers", "parallelAiSearch",
@@ -61,7 +61,7 @@ _FUNCTION = _shape(
     name=text, description=text, parameters=schema, parametersJsonSchema=schema, response=schema,
     responseJsonSchema=schema, behavior=text,
 )  # fmt: skip
-_TOOL = _shape(functionDeclarations=each(_FUNCTION), **dict.fromkeys(_PROVIDERS_OWN, refused(TOOLS)))
+TOOL = _shape(functionDeclarations=each(_FUNCTION), **dict.fromkeys(_PROVIDERS_OWN, refused(TOOLS)))
 _CONFIG = _shape(
     **dict.fromkeys(
         ("temperature", "topP", "topK", "seed", "presencePenalty", "frequencyPenalty", "logprobs"), number
@@ -82,9 +82,9 @@ _CONFIG = _shape(
 )  # fmt: skip
 GENERATE = _shape(
     model=dropped,
-    contents=each(_CONTENT),
-    systemInstruction=_CONTENT,
-    tools=each(_TOOL),
+    contents=each(CONTENT),
+    systemInstruction=CONTENT,
+    tools=each(TOOL),
     toolConfig=_shape(
         functionCallingConfig=_shape(mode=text, allowedFunctionNames=each(text), streamFunctionCallArguments=flag),
         retrievalConfig=refused(TOOLS),

@@ -76,14 +76,14 @@ _CALL = shape({
     "id": text, "type": text, "index": number, "function": _CALLED, "custom": shape({"name": text, "input": text}),
     "extra_content": free, "provider_specific_fields": dropped,
 })  # fmt: skip
-_MESSAGE = shape({
+MESSAGE = shape({
     "role": text, "content": text_or(each(_PART)), "name": text, "refusal": text, "tool_call_id": text,
     "tool_calls": each(_CALL), "function_call": _CALLED, "reasoning_content": text, "reasoning": text,
     "reasoning_details": free, "thinking_blocks": dropped, "provider_specific_fields": dropped, "annotations": dropped,
     "images": dropped, "cache_control": _CACHE, "audio": refused(KEPT),
 })  # fmt: skip
 _FUNCTION = shape({"name": text, "description": text, "parameters": schema, "strict": flag})
-_CHAT_TOOL = by_type(
+CHAT_TOOL = by_type(
     {
         "function": shape({"type": text, "function": _FUNCTION, "cache_control": _CACHE}),
         "custom": shape({
@@ -104,8 +104,8 @@ _CHAT_CHOICE = text_or(
 )
 CHAT = shape({
     **_BOTH,
-    "messages": each(_MESSAGE),
-    "tools": each(_CHAT_TOOL),
+    "messages": each(MESSAGE),
+    "tools": each(CHAT_TOOL),
     "tool_choice": _CHAT_CHOICE,
     "functions": each(_FUNCTION),
     "function_call": text_or(shape({"name": text})),
@@ -157,7 +157,7 @@ _IS: dict[str, Rule] = {
 _COMMAND = shape({
     "type": text, "command": free, "env": free, "timeout_ms": number, "user": text, "working_directory": text,
 })  # fmt: skip
-_ITEM = by_type(
+ITEM = by_type(
     {
         "message": shape({**_IS, "role": text, "content": _SAID}),
         "function_call": shape({**_IS, "arguments": text}),
@@ -172,7 +172,7 @@ _ITEM = by_type(
     missing="message",
     why="only messages, reasoning, and calls of tools that the agent runs itself are",
 )
-_TOOL: dict[str, Rule] = {
+_PLAIN: dict[str, Rule] = {
     "function": shape({
         "type": text, "name": text, "description": text, "parameters": schema, "strict": flag, "defer_loading": flag,
         "output_schema": schema,
@@ -180,7 +180,8 @@ _TOOL: dict[str, Rule] = {
     "custom": shape({"type": text, "name": text, "description": text, "format": _GRAMMAR, "defer_loading": flag}),
     "local_shell": shape({"type": text}),
 }  # fmt: skip
-_NAMESPACE = shape({"type": text, "name": text, "description": text, "tools": each(by_type(_TOOL, why=TOOLS))})
+_NAMESPACE = shape({"type": text, "name": text, "description": text, "tools": each(by_type(_PLAIN, why=TOOLS))})
+TOOL = by_type({**_PLAIN, "namespace": _NAMESPACE}, why=TOOLS)
 _CHOICE = text_or(
     by_type(
         {
@@ -193,9 +194,9 @@ _CHOICE = text_or(
 )
 RESPONSES = shape({
     **_BOTH,
-    "input": text_or(each(_ITEM)),
+    "input": text_or(each(ITEM)),
     "instructions": text,
-    "tools": each(by_type({**_TOOL, "namespace": _NAMESPACE}, why=TOOLS)),
+    "tools": each(TOOL),
     "tool_choice": _CHOICE,
     "max_output_tokens": count,
     "max_tool_calls": number,

@@ -11,9 +11,10 @@ from harness.proxy.exchange import Format
 Reason = Literal["budget", "request", "unknown", "away", "broken"]
 """The budget is used up; something is not let through; no such endpoint; the provider is away for good; its answer
 broke off, and may be asked for again."""
-_STATUS: dict[Reason, int] = {"budget": 403, "request": 400, "unknown": 404, "away": 403, "broken": 502}
-_ASKED_AGAIN = 403
-"""Codex, the client of responses, asks five times more after this one, and not after 400."""
+_STATUS: dict[Reason, int] = {"request": 400, "unknown": 404, "broken": 502}
+_FINAL: dict[Format, int] = {"chat": 401, "responses": 400, "messages": 403, "generate": 403}
+"""After which clients do not ask again: litellm, which mini and aider ask through, tries 403 of chat completions ten
+times more, and Codex five times of responses."""
 _KINDS: dict[Reason, tuple[str, str | None, str, str]] = {
     "budget": ("insufficient_quota", "insufficient_quota", "billing_error", "PERMISSION_DENIED"),
     "request": ("invalid_request_error", None, "invalid_request_error", "INVALID_ARGUMENT"),
@@ -34,8 +35,7 @@ class Refused(Exception):
 
     def status(self, format: Format) -> int:
         """Of HTTP."""
-        status = _STATUS[self.reason]
-        return 400 if status == _ASKED_AGAIN and format == "responses" else status
+        return _FINAL[format] if self.reason in ("budget", "away") else _STATUS[self.reason]
 
     def body(self, format: Format) -> bytes:
         """The error as that provider would write it."""

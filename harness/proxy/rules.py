@@ -71,25 +71,30 @@ def data(value: Any, at: str) -> Any:
 
 def free(value: Any, at: str) -> Any:
     """Anything that is not nested too deep."""
-    level = [value]
-    for _ in range(MOST_DEPTH):
-        level = [inner for outer in level for inner in _inside(outer)]
-        if not level:
-            return value
-    raise Refused(f"{at} is nested too deep: more than {MOST_DEPTH} levels")
+    if deep(value):
+        raise Refused(f"{at} is nested too deep: more than {MOST_DEPTH} levels")
+    return value
 
 
 def schema(value: Any, at: str) -> Any:
     """A JSON schema that refers to nothing outside of itself."""
-    level = [value]
-    for _ in range(MOST_DEPTH):
+    level = [free(value, at)]
+    while level:
         for outer in level:
             if isinstance(outer, dict) and isinstance(to := outer.get("$ref"), str) and not to.startswith("#"):
                 raise Refused(f"{at} refers to {to[:100]!r}: {LINKS}")
         level = [inner for outer in level for inner in _inside(outer)]
+    return value
+
+
+def deep(value: Any) -> bool:
+    """Whether a value is nested too deep for others to read."""
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
         if not level:
-            return value
-    raise Refused(f"{at} is nested too deep: more than {MOST_DEPTH} levels")
+            return False
+    return True
 
 
 def only(*values: object, why: str) -> Rule:

@@ -48,7 +48,7 @@ async def serve(order: Order, listening: socket.socket) -> None:
     account, kept = Account(order.prices, journal.with_name(SPENT)), Journal(journal, most=access.journal)
     async with connected() as session:
         answering = Server(access, kept, account, session)
-        server = web.Server(answering.handle, access_log=None, max_line_size=8190, max_field_size=16380)
+        server = web.Server(answering.handle, access_log=None, read_bufsize=1 << 18)
 
         def arrived() -> asyncio.BaseProtocol:
             return _Turned() if len(server.connections) >= MOST_CONNECTIONS else server()

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from harness.proxy.exchange import Format
+from harness.proxy.rules import deep
 
 _LONGEST = 16 << 20
 """Bytes of one event."""
@@ -41,7 +42,7 @@ class Assembly(Protocol):
     """Puts an answer together."""
 
     answer: dict[str, Any] | None
-    """So far."""
+    """So far; texts that grow are `_Text`."""
     ended: bool
     """Whether the stream has said that it is whole."""
 
@@ -184,7 +185,8 @@ class Telling:
     @property
     def answer(self) -> dict[str, Any] | None:
         """The answer so far."""
-        return self._assembly.answer
+        found: dict[str, Any] | None = _settled(self._assembly.answer)
+        return found
 
     @property
     def ended(self) -> bool:
@@ -237,9 +239,31 @@ def _only_usage(event: bytes) -> bool:
 def _add_part(parts: list[dict[str, Any]], part: dict[str, Any]) -> None:
     """Append a part, or lengthen the last, if both are text of the same kind."""
     if parts and set(part) <= {"text", "thought"} and _kind(parts[-1]) == _kind(part):
-        parts[-1]["text"] = str(parts[-1].get("text", "")) + str(part.get("text", ""))
+        parts[-1]["text"] = _longer(parts[-1].get("text", ""), str(part.get("text", "")))
     elif len(parts) < _MOST_PARTS:
         parts.append(part)
+
+
+class _Text:
+    """A text that grows piece by piece: joined once, since joining at each piece would take quadratic time."""
+
+    def __init__(self, *pieces: str) -> None:
+        self.pieces = list(pieces)
+
+
+def _longer(text: str | _Text, piece: str) -> _Text:
+    grown = text if isinstance(text, _Text) else _Text(text)
+    grown.pieces.append(piece)
+    return grown
+
+
+def _settled(value: Any) -> Any:
+    """A copy of a value in which every text is one."""
+    if isinstance(value, _Text):
+        return "".join(value.pieces)
+    if isinstance(value, dict):
+        return {name: _settled(one) for name, one in value.items()}
+    return [_settled(one) for one in value] if isinstance(value, list) else value
 
 
 def _kind(part: dict[str, Any]) -> tuple[bool, object]:
@@ -250,8 +274,8 @@ def _grow(whole: dict[str, Any], delta: dict[str, Any]) -> None:
     """Lay a delta over what is there: texts are appended, objects merged, lists merged by their index."""
     for name, value in delta.items():
         there = whole.get(name)
-        if isinstance(value, str) and isinstance(there, str) and name not in ("id", "type", "role", "name"):
-            whole[name] = there + value
+        if isinstance(value, str) and isinstance(there, str | _Text) and name not in ("id", "type", "role", "name"):
+            whole[name] = _longer(there, value)
         elif isinstance(value, dict) and isinstance(there, dict):
             _grow(there, value)
         elif isinstance(value, list) and name == "tool_calls":
@@ -273,16 +297,18 @@ def _calls(there: list[dict[str, Any]], deltas: list[Any]) -> list[dict[str, Any
 
 def _parsed(text: str) -> Any:
     try:
-        return msgspec.json.decode(text)
+        found = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return text
+    return text if deep(found) else found
 
 
 def _parsed_bytes(data: bytes) -> dict[str, Any]:
     try:
-        return _dict(msgspec.json.decode(data))
+        found = _dict(msgspec.json.decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
+    return {} if deep(found) else found
 
 
 def _dict(value: object) -> dict[str, Any]:

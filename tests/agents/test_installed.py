@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness.attempt import participant
-from harness.attempt.installed import Installation, find, folder_of, install_commands, install_line, reached
+from harness.attempt.installed import Installation, find, folder_of, install_commands, reached
 from harness.attempt.participant import Endpoint, Launch, open_agent
 from harness.attempt.quarters import HOME
 from harness.config import compose
@@ -199,17 +199,25 @@ def test_a_provider_that_does_not_speak_an_agent_s_format_is_refused_before_the_
     assert not (tmp_path / "results").exists()
 
 
+def test_a_program_that_is_missing_is_found_missing_before_the_start(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    words = ["participant=codex", "participant.model=m", "models=openai", f"results={tmp_path / 'results'}"]
+    [settings] = compose(["paper=tree_search", *words])
+    with pytest.raises(UsageError) as caught:
+        hand_out(settings, tell=len)
+    assert f"install it with: npm install --prefix {cache}/codex-" in str(caught.value)
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_an_adapter_launches_its_program_headless(name: str, cache: Path, tiny: Paper) -> None:
     adapter: Any = open_agent(name)
     installation: Installation = adapter.INSTALLATION
     lay = lay_node if installation.registry == "npm" else lay_python
     package = installation.package if installation.registry == "npm" else installation.package.replace("-", "_")
-    with pytest.raises(UsageError) as caught:
-        adapter.ready({})
-    assert install_line(installation) in str(caught.value)
     lay(folder_of(installation), installation.version, package, installation.program)
-    adapter.ready({})
     endpoint = Endpoint(base="http://127.0.0.1:8080", key="worthless", model="some-model")
     launches: list[Launch] = []
     adapter.work(

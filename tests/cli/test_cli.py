@@ -22,12 +22,12 @@ NESTED = [
     ("paper", "new"), ("paper", "show"), ("paper", "schema"), ("paper", "sync"), ("paper", "validate"),
     ("clock", "start"),
     ("clock", "pause"), ("clock", "note"), ("clock", "keep"), ("dispute", "raise"), ("dispute", "answer"),
-    ("dispute", "list"), ("plan", "list"), ("plan", "show"), ("plan", "resume"), ("plan", "cancel"),
-    ("export", "harbor"), ("import", "harbor"),
+    ("dispute", "list"), ("export", "harbor"), ("import", "harbor"),
+    ("plan", "list"), ("plan", "show"), ("plan", "resume"), ("plan", "cancel"),
 ]  # fmt: skip
 SILENT = {
     ("completion",), ("paper",), ("clock",), ("dispute",), ("paper", "schema"), ("clock", "keep"), ("export",),
-    ("guest",), ("plan",), ("import",),
+    ("import",), ("guest",), ("plan",),
 }  # fmt: skip
 
 

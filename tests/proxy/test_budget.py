@@ -33,7 +33,7 @@ def test_the_end_is_an_error_of_that_provider_and_final(tmp_path: Path, format: 
         got = scripted.ask(proxy, conversations.path(format), long)
         error = got.json["error"]
         assert "the budget is used up: 2100 tokens are left" in error["message"]
-        assert got.status == (400 if format == "responses" else 403)
+        assert got.status == {"chat": 401, "responses": 400}.get(format, 403)
         assert {"chat": "insufficient_quota", "responses": "insufficient_quota", "messages": "billing_error"}.get(
             format
         ) == error.get("type")
@@ -63,7 +63,7 @@ def test_parallel_requests_cannot_overspend(tmp_path: Path) -> None:
     with scripted.provider(script) as there, scripted.reached(tmp_path, there.url, tokens=12_000) as proxy:
         got = asyncio.run(all(proxy))
         spent = proxy.spent()
-    assert {each.status for each in got} == {200, 403}
+    assert {each.status for each in got} == {200, 401}
     assert spent.tokens.total <= 12_000
     assert spent.tokens.total > 8_000
     assert spent.final is not None
@@ -113,7 +113,7 @@ def test_dollars_end_a_budget_too(tmp_path: Path) -> None:
     ):
         statuses = [scripted.ask(proxy, "/v1/chat/completions", scripted.CHAT).status for _ in range(4)]
         spent = proxy.spent()
-    assert statuses == [200, 200, 403, 403]
+    assert statuses == [200, 200, 401, 401]
     assert spent.dollars == pytest.approx(2 * (100 * 100 + 400 * 1000) / 1e6)
     assert spent.dollars <= 1.0
     assert there.heard[0].body["max_completion_tokens"] < 800

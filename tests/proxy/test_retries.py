@@ -72,13 +72,13 @@ def test_whoever_is_busy_for_too_long_is_given_up_for_good(tmp_path: Path) -> No
         scripted.reached(tmp_path, there.url, busy=0.5) as proxy,
     ):
         got = scripted.ask(proxy, CHAT, scripted.CHAT)
-        assert got.status == 403
+        assert got.status == 401
         assert "busy or away for 0 seconds" in got.json["error"]["message"]
         spent = proxy.spent()
         assert spent.fault == "model"
         assert "it answered 503" in spent.final
         before = len(there.heard)
-        assert scripted.ask(proxy, CHAT, scripted.CHAT).status == 403
+        assert scripted.ask(proxy, CHAT, scripted.CHAT).status == 401
     assert len(there.heard) == before
     assert [each.ended for each in exchanges(proxy.journal)] == ["failed", "refused"]
 
@@ -110,7 +110,7 @@ def test_what_will_not_get_better_is_said_once_and_without_the_key(tmp_path: Pat
 
     with scripted.provider(script) as there, scripted.reached(tmp_path, there.url) as proxy:
         got = scripted.ask(proxy, CHAT, scripted.CHAT)
-        assert (got.status, said in got.json["error"]["message"]) == (403, True)
+        assert (got.status, said in got.json["error"]["message"]) == (401, True)
         assert proxy.spent().fault == "model"
     assert len(there.heard) == 1
     assert b"sk-secret" not in got.text
@@ -123,7 +123,7 @@ def test_an_account_that_is_used_up_is_not_waited_for(tmp_path: Path) -> None:
         return web.json_response({"error": {"code": "insufficient_quota"}}, status=429)
 
     with scripted.provider(script) as there, scripted.reached(tmp_path, there.url) as proxy:
-        assert scripted.ask(proxy, CHAT, scripted.CHAT).status == 403
+        assert scripted.ask(proxy, CHAT, scripted.CHAT).status == 401
         assert "own account" in proxy.spent().final
     assert len(there.heard) == 1
 
