@@ -13,6 +13,8 @@ from itertools import takewhile
 
 from harness.trajectory.heard import Element, Heard
 
+_RECENT = 8
+"""Exchanges that the next one is compared with first."""
 _MOST_TWINS = 8
 """Exchanges with the same conversation that are kept in mind."""
 
@@ -165,12 +167,21 @@ class _Forest:
 
     def _walk(self, heard: Heard) -> tuple[int, tuple[int, int] | None]:
         """The path of a conversation, and the exchange that sent the most of its beginning with how much that was."""
-        path, last = 0, None
-        for place, element in enumerate(heard.elements):
+        (start, path), last = self._begun(heard), None
+        for place, key in enumerate(heard.keys[start:], start):
             if place and path in self._ends:
                 last = (self._ends[path], place)
-            path = self._tree.setdefault((path, element.key), len(self._tree) + 1)
+            path = self._tree.setdefault((path, key), len(self._tree) + 1)
         return path, (self._twin(heard, *last), last[1]) if last else None
+
+    def _begun(self, heard: Heard) -> tuple[int, int]:
+        """How much of a conversation one of the last exchanges has sent already, and the path of that."""
+        keys, found = heard.keys, (0, 0)
+        for node in self._nodes[-_RECENT:]:
+            sent = node.turn.heard.keys
+            if found[0] < len(sent) < len(keys) and keys[: len(sent)] == sent:
+                found = (len(sent), node.path)
+        return found
 
     def _twin(self, heard: Heard, twins: list[int], place: int) -> int:
         """Of exchanges that sent the same, the one whose answer is repeated, or whose instructions are the same."""
