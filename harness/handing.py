@@ -229,7 +229,7 @@ def _keep_trajectory(road: Road) -> None:
         road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
 
 
-def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, str]:
     """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
     known = getattr(agent, "INSTALLATION", None)
     return {} if known is None else {"program": f"{known.program} {find(known, options).version}"}
