@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -229,7 +230,7 @@ def _keep_trajectory(road: Road) -> None:
         road.tell(f"the trajectory could not be written ({type(error).__name__}: {error}); again: {again}")
 
 
-def _program(agent: object, options: Mapping[str, object]) -> dict[str, str]:
+def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:
     """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
     known = getattr(agent, "INSTALLATION", None)
     return {} if known is None else {"program": f"{known.program} {find(known, options).version}"}
