@@ -233,6 +233,24 @@ def test_a_name_that_stands_there_twice_is_what_we_have_read(shared: tuple[scrip
     assert there.heard[-1].body == {"model": "gpt-5", "n": 1, "messages": []}
 
 
+async def _flood(proxy: Proxy, body: bytes, count: int) -> list[int]:
+    async def one() -> int:
+        return (await scripted.asked(proxy, CHAT, data=io.BytesIO(body))).status
+
+    return await asyncio.gather(*(one() for _ in range(count)))
+
+
+@pytest.mark.slow
+def test_large_bodies_at_the_same_time_do_not_fill_the_memory(shared: tuple[scripted.Provider, Proxy]) -> None:
+    there, proxy = shared
+    said = [{"role": "user", "content": "x" * 30_000_000}]
+    body = json.dumps({**scripted.CHAT, "messages": said, "n": 2}).encode()
+    assert set(asyncio.run(_flood(proxy, body, 16))) == {400}
+    status = Path(f"/proc/{proxy.pid}/status").read_text()
+    assert int(status.partition("VmHWM:")[2].split()[0]) < 700_000
+    _works(there, proxy)
+
+
 def _crowd(proxy: Proxy, count: int) -> list[socket.socket]:
     """Connections that have sent half a head."""
     held: list[socket.socket] = []
