@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -246,7 +246,7 @@ def outcome(launch: Launch, done: Done, *, ended: str | None, asking: Asking | N
     """
     final = asking.final if asking else None
     how = f"was ended by its {ended} limit" if ended else f"ended with exit code {done.exit}"
-    said = f"{Path(launch.words[0]).name} {how}" + (f"; its model answered no more: {final}" if final else "")
+    said = f"{called(launch.words)} {how}" + (f"; its model answered no more: {final}" if final else "")
     last = "\n".join(done.log.splitlines()[-5:])
     word = ended or ("done" if done.exit == 0 else "failed")
     if asking is not None and final is not None and (ended is None or _outwaited(ended, asking)):
@@ -257,6 +257,16 @@ def outcome(launch: Launch, done: Done, *, ended: str | None, asking: Asking | N
 def _outwaited(ended: str, asking: Asking) -> bool:
     """Whether time ended a program that went on asking a model whose provider had failed for good."""
     return ended in ("working", "wall", "cpu") and asking.ended == "model"
+
+
+def called(words: Sequence[str]) -> str:
+    """A program's name: of a script of Node's the script's.
+
+    >>> [called(words) for words in (("/usr/bin/node", "/x/codex.js", "exec"), ("/x/claude.exe",), ("sh", "-c", "ls"))]
+    ['codex', 'claude', 'sh']
+    """
+    script = len(words) > 1 and Path(words[0]).name == "node"
+    return Path(words[1 if script else 0]).stem
 
 
 def fault_of(ended: str) -> Fault:

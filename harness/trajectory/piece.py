@@ -80,6 +80,12 @@ def said(source: Source, content: object) -> Iterator[Piece]:
         yield Piece(kind="text", source=source, text=text)
 
 
+def instructed(content: object) -> Iterator[Piece]:
+    """Instructions, a piece each part: clients change one of them from request to request."""
+    for part in content if isinstance(content, list) else [content]:
+        yield from said("system", part)
+
+
 def thought(content: object) -> Iterator[Piece]:
     """A model's reasoning."""
     text = words(content)

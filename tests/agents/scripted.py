@@ -104,7 +104,9 @@ class Script:
         """What comes next in this conversation."""
         steps = [part for step in self.steps for part in _parts(step, asked.tools)]
         number = asked.turns % len(steps) if self.endless else asked.turns
-        return steps[number] if number < len(steps) else Say("That is all.")
+        step = steps[number] if number < len(steps) else Say("That is all.")
+        # some agents end where they find that they repeat themselves
+        return Shell(f"{step.command}; : {asked.turns}") if self.endless and isinstance(step, Shell) else step
 
     def turn(self, asked: Asked) -> Turn | Raw:
         """The answer to a request."""
@@ -125,7 +127,9 @@ class Script:
 
     def _used(self, tool: str, arguments: Body | str, asked: Asked) -> Turn:
         call = Call(id=f"call_{asked.turns}", tool=tool, arguments=arguments)
-        return Turn(NEXT, (call,), input=len(asked.text) // 4, output=10 + len(str(arguments)) // 4)
+        return Turn(
+            f"{NEXT} ({asked.turns})", (call,), input=len(asked.text) // 4, output=10 + len(str(arguments)) // 4
+        )
 
     def _said(self, text: str, asked: Asked) -> Turn:
         return Turn(text, (), input=len(asked.text) // 4, output=1 + len(text) // 4)

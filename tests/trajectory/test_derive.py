@@ -248,6 +248,50 @@ def test_requests_of_no_conversation_are_noted_and_not_shown() -> None:
     assert derived([refused]).steps[0].source == "system"
 
 
+def test_a_word_that_two_conversations_share_does_not_join_them() -> None:
+    first = exchange(
+        0, "chat", {"messages": [{"role": "user", "content": "Is it so?"}]}, Talk("chat").answer("Yes.", "", "")
+    )
+    example = [{"role": "user", "content": "An example?"}, {"role": "assistant", "content": "Yes."}]
+    messages = [*example, {"role": "user", "content": "And this one?"}]
+    second = exchange(1, "chat", {"messages": messages}, Talk("chat").answer("No.", "", ""))
+    found = derived([first, second])
+    assert len(found.subagent_trajectories or []) == 1
+    both = [step.message for item in (found, *(found.subagent_trajectories or [])) for step in item.steps]
+    assert both.count("An example?") == 1
+
+
+def test_a_request_that_failed_and_was_written_anew_is_no_fork() -> None:
+    talk = Talk("chat")
+    first = list(talk.turns([BRIEF]))
+    noted = {"messages": [*talk.request["messages"], {"role": "user", "content": "The time is 08:00."}]}
+    failed = exchange(1, "chat", noted, None, status=500, ended="failed", said="away", tokens=Tokens())
+    found = derived([*first, failed, *talk.turns([DONE], start=2)])
+    assert found.subagent_trajectories is None
+    assert [step.source for step in found.steps] == ["system", "user", "agent", "system", "agent"]
+
+
+def test_instructions_that_share_a_header_alone_are_not_the_same() -> None:
+    talk, header = Talk("messages"), [{"type": "text", "text": "billing: 7"}]
+    title = [*header, *({"type": "text", "text": f"You write titles, rule {n}."} for n in range(4))]
+    own = [*header, *({"type": "text", "text": f"You are an agent, rule {n}."} for n in range(4))]
+    asked = {**talk.request, "system": title}
+    beside = exchange(0, "messages", asked, Talk("messages").answer("A title", "", ""))
+    work = [
+        msgspec.structs.replace(item, request={**item.request, "system": own})
+        for item in talk.turns([BRIEF, DONE], start=1)
+    ]
+    found = derived([beside, *work])
+    assert "A title" not in [step.message for step in found.steps]
+    assert len(found.subagent_trajectories or []) == 1
+
+
+def test_definitions_of_functions_are_bounded() -> None:
+    tools = [{"type": "function", "function": {"name": f"f{n}", "description": "d" * 9000}} for n in range(500)]
+    found = derived([exchange(0, "chat", {**Talk("chat").request, "tools": tools}, {"choices": []})])
+    assert 50 < len(found.agent.tool_definitions or []) < 150
+
+
 def test_what_the_program_puts_into_the_models_mouth_is_no_answer_of_a_model() -> None:
     messages = [
         {"role": "user", "content": "An example."}, {"role": "assistant", "content": "So I would answer."},

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from harness.trajectory.atif import Source
-from harness.trajectory.piece import Piece, called, entries, function, items, returned, said, thought
+from harness.trajectory.piece import Piece, called, entries, function, instructed, items, returned, said, thought
 from harness.trajectory.tame import tame_value
 
 
@@ -21,7 +21,7 @@ def elements(request: Mapping[str, Any]) -> list[Any]:
 def pieces(element: Any) -> Iterator[Piece]:
     """What one content says; texts in a row are one, as a client may have joined them. A list is the instructions."""
     if not isinstance(element, dict):
-        yield from said("system", element)
+        yield from instructed(element)
         return
     content = entries(element)
     source: Source = "agent" if content.get("role") == "model" else "user"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.trajectory.piece import Piece, called, entries, function, items, returned, said, thought
+from harness.trajectory.piece import Piece, called, entries, function, instructed, items, returned, said, thought
 
 
 def elements(request: Mapping[str, Any]) -> list[Any]:
@@ -19,7 +19,7 @@ def pieces(element: Any) -> Iterator[Piece]:
     message = entries(element)
     role, content = message.get("role"), message.get("content")
     if not isinstance(element, dict) or role == "system":
-        yield from said("system", content if message else element)
+        yield from instructed(content if message else element)
         return
     agent = role == "assistant"
     if not isinstance(content, list):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.trajectory.formats.chat import SOURCES
-from harness.trajectory.piece import Piece, called, entries, function, items, returned, said, thought
+from harness.trajectory.piece import Piece, called, entries, function, instructed, items, returned, said, thought
 
 
 def elements(request: Mapping[str, Any]) -> list[Any]:
@@ -21,7 +21,7 @@ def elements(request: Mapping[str, Any]) -> list[Any]:
 def pieces(element: Any) -> Iterator[Piece]:
     """What one item says; what is no object is the instructions."""
     if not isinstance(element, dict):
-        yield from said("system", element)
+        yield from instructed(element)
         return
     item = entries(element)
     kind = item.get("type")
