@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -25,6 +27,8 @@ from harness.proxy.usage import reckoned
 
 _AT_ONCE = 16
 """Requests that are read and answered at the same time; the others wait."""
+_HEAVY, _HEAVY_AT_ONCE = 4 << 20, 2
+"""Bytes of a body that is large, and how many such are held at the same time, so that memory is bounded."""
 _READ_WITHIN = 60.0
 """Seconds in which a body must have come."""
 _DRAIN = 60.0
@@ -45,7 +49,7 @@ class Server:
         self._upstream = Upstream(access, session, account.wait)
         self._bounds, self._elements = Bounds(), Elements()
         self._purse = Purse(tokens=access.tokens, dollars=access.dollars)
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._gate, self._heavy = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_HEAVY_AT_ONCE)
         self._count = journal.count
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -68,12 +72,12 @@ class Server:
             return web.Response()
         task = asyncio.current_task()
         assert task is not None
-        async with self._gate:
+        async with self._gate, contextlib.AsyncExitStack() as held:
             self._running.add(task)
             course = Course(self._count, _spoken(request.path, self._access))
             self._count += 1
             try:
-                return await self._go(course, request)
+                return await self._go(course, request, held)
             except Refused as refused:
                 return self._refuse(course, refused)
             except Gone as gone:
@@ -87,12 +91,14 @@ class Server:
                 self._running.discard(task)
                 await asyncio.shield(self._keep(course))
 
-    async def _go(self, course: Course, request: web.BaseRequest) -> web.StreamResponse:
+    async def _go(
+        self, course: Course, request: web.BaseRequest, held: contextlib.AsyncExitStack
+    ) -> web.StreamResponse:
         to = asking.endpoint(request.method, request.path)
         course.format = to.format
         if to.format not in asking.FORMATS[self._access.format]:
             raise Refused(f"{request.path} is not let through: no such provider is behind it", reason="unknown")
-        body = await _body(request)
+        body = await _body(request, lambda: held.enter_async_context(self._heavy))
         if to.counts:
             course.counted = True
             return _counted(to, body)
@@ -243,8 +249,12 @@ def _left(request: web.BaseRequest) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-async def _body(request: web.BaseRequest) -> bytes:
+async def _body(request: web.BaseRequest, heavy: Callable[[], Awaitable[None]]) -> bytes:
     """A request's body.
+
+    Args:
+        request: whose.
+        heavy: is asked once for room, if it is large.
 
     Raises:
         Refused: It is too long, packed, or does not come.
@@ -255,6 +265,8 @@ async def _body(request: web.BaseRequest) -> bytes:
     try:
         async with asyncio.timeout(_READ_WITHIN):
             async for chunk in request.content.iter_any():
+                if len(body) <= _HEAVY < len(body) + len(chunk):
+                    await heavy()
                 body += chunk
                 if len(body) > asking.MOST_BYTES:
                     raise Refused(f"the body is longer than {asking.MOST_BYTES} bytes")
