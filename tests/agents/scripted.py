@@ -61,7 +61,14 @@ class Say:
     text: str
 
 
-Step = Shell | Write | Read | Raw | Say
+@dataclass(frozen=True)
+class Wait:
+    """Say something, after so many seconds."""
+
+    seconds: float
+
+
+Step = Shell | Write | Read | Raw | Say | Wait
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,8 @@ class Script:
     base: str = ""
 
     def __post_init__(self) -> None:
-        """Split the steps for an agent that has no tools and writes everything at once."""
-        self._lock = threading.Lock()
+        """Begin with nothing asked."""
+        self._lock, self._closed = threading.Lock(), threading.Event()
 
     def take(self, request: Request) -> None:
         with self._lock:
@@ -119,6 +126,8 @@ class Script:
     def _use(self, step: Step, asked: Asked) -> Turn | Raw:
         if isinstance(step, Raw):
             return step
+        if isinstance(step, Wait):
+            return self._waited(step, asked)
         if isinstance(step, Say):
             if set(asked.tools) == {"bash"}:  # mini ends by a command
                 return self._used("bash", {"command": DONE_OF_MINI}, asked)
@@ -130,6 +139,14 @@ class Script:
         return Turn(
             f"{NEXT} ({asked.turns})", (call,), input=len(asked.text) // 4, output=10 + len(str(arguments)) // 4
         )
+
+    def _waited(self, step: Wait, asked: Asked) -> Turn:
+        self._closed.wait(step.seconds)
+        return self._said("Here I am.", asked)
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self._closed.set()
 
     def _said(self, text: str, asked: Asked) -> Turn:
         return Turn(text, (), input=len(asked.text) // 4, output=1 + len(text) // 4)
@@ -146,6 +163,8 @@ class Script:
         here = groups[min(asked.text.count(NEXT), len(groups) - 1)]
         if isinstance(here[0], Raw):
             return here[0]
+        if isinstance(here[0], Wait):
+            return self._waited(here[0], asked)
         texts = [f"{s.path}\n```\n{s.text}```\n" if isinstance(s, Write) else f"{s.text}\n" for s in here]  # type: ignore[union-attr]
         return self._said("\n".join([NEXT, *texts]), asked)
 
@@ -251,5 +270,8 @@ def scripted(steps: Sequence[Step], *, root: str, endless: bool = False) -> Iter
         server.daemon_threads = True
         script.base = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield script
-        server.shutdown()
+        try:
+            yield script
+        finally:
+            script.close()
+            server.shutdown()

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from agents.conftest import CHECK, COMMIT, SECRET, Lived, Lives, pieces, solution
-from agents.scripted import Raw, Say, Shell, Write
+from agents.conftest import AGENTS, CHECK, COMMIT, SECRET, Lived, Lives, pieces, solution
+from agents.scripted import Raw, Say, Shell, Wait, Write
 
 from harness.folders import find_papers
 from harness.paper.load import load_paper
 from harness.trajectory.keep import trajectory_of
 
 pytestmark = [pytest.mark.agents, pytest.mark.timeout(900)]
+
+
+acts = pytest.mark.parametrize("agent", [name for name in AGENTS if name != "aider"], indirect=True)
+"""Aider runs no commands of its model's, and ends by itself after four answers."""
 
 
 @pytest.fixture
@@ -72,6 +76,14 @@ def test_partial_work_earns_partial_credit(lives: Lives, lean: Path, home: Path)
     assert found.verdict == "FAIL"
 
 
+def test_tokens_end_an_agent_before_it_has_begun(lives: Lives, lean: Path) -> None:
+    lived = lives([Say("Done.")], lean, "budget.tokens=100")
+    print(lived.said[-3000:])
+    assert (lived.handed.ended, lived.handed.fault) == ("tokens", "budget")
+    assert (lived.handed.used.get("tokens", 0), asked(lived)) == (0, 0)
+
+
+@acts
 def test_tokens_end_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
     steps = [work, COMMIT, *[Shell(f"cat BRIEF.md; sleep 0.2; echo {number}") for number in range(200)]]
@@ -83,6 +95,7 @@ def test_tokens_end_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None
     assert lived.handed.history or lived.handed.saved
 
 
+@acts
 def test_time_ends_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
     lived = lives(
@@ -96,6 +109,14 @@ def test_time_ends_an_agent_whose_work_counts(lives: Lives, lean: Path) -> None:
         assert (lived.road.workspace / work.path).read_text() == work.text
 
 
+def test_time_ends_an_agent_that_waits_for_its_model(lives: Lives, lean: Path) -> None:
+    lived = lives([Wait(500)], lean, "budget.wall=40")
+    print(lived.said[-3000:])
+    assert (lived.handed.ended, lived.handed.fault) == ("wall", "budget")
+    assert lived.handed.used["wall"] < 60
+
+
+@acts
 def test_a_crash_is_the_submission_s(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
     lived = lives([work, Shell("kill -9 -1"), Say("Done.")], lean)
@@ -104,6 +125,7 @@ def test_a_crash_is_the_submission_s(lives: Lives, lean: Path) -> None:
     assert lived.handed.history or lived.handed.saved
 
 
+@acts
 def test_an_agent_that_never_stops_is_stopped(lives: Lives, lean: Path) -> None:
     [work] = pieces(load_paper(lean))
     lived = lives(
