@@ -11,29 +11,29 @@ check:
     deptry .
     for folder in papers/*/; do reproof paper sync --check "$(basename "$folder")" || exit 1; done
 
-# the tests that take seconds
+# the tests that take seconds, two files at a time
 test *words:
     pytest {{words}}
 
 # the tests that take longer, and those that need a browser or a database server
 slow *words:
-    pytest -m "slow or browser" {{words}}
+    pytest -n 0 -m "slow or browser" {{words}}
 
 # the pages in Chromium (Debian's); REPROOF_SHOTS=FOLDER keeps the screenshots
 browser *words:
-    pytest -m browser {{words}}
+    pytest -n 0 -m browser {{words}}
 
 # the real programs of agents, with a scripted model: those of REPROOF_TRY_AGENTS, or all six; skipped where not installed
 agents *words:
-    pytest -m agents {{words}}
+    pytest -n 0 -m agents {{words}}
 
 # the longest papers' whole validation; CI has no time for it
 validation *words:
-    pytest -m validation {{words}}
+    pytest -n 0 -m validation {{words}}
 
 # Harbor and Inspect for real, from environments of their own: REPROOF_HARBOR_PYTHON, REPROOF_INSPECT_PYTHON
 exchange *words:
-    pytest -m exchange {{words}}
+    pytest -n 0 -m exchange {{words}}
 
 # figures against peers; each script prints JSON
 bench:
@@ -46,4 +46,4 @@ validity:
 
 # the documentation: its examples run, its links resolve
 docs:
-    pytest tests/docs
+    pytest -n 0 tests/docs

@@ -15,7 +15,7 @@ from harness.attempt.task import start_commit_of
 from harness.cleanroom.sandbox import Completed, Mount
 from harness.config import Settings, compose, quoted
 from harness.errors import HarnessFault, SubmissionError, UsageError
-from harness.exchange.room import Room
+from harness.exchange.room import INSIDE, Room
 from harness.handing import hand_in, hand_out
 from harness.paper.load import Paper, open_paper
 from harness.record.files import Slip, Store, private_folder, read_slip, write_slip
@@ -130,7 +130,7 @@ def open_room(road: Road, folders: Sequence[str] = ()) -> Guest:
         road: Their attempt.
         folders: Absolute paths in the room, beside the workspace and /tmp, that they may write to.
     """
-    mounts, bench = _mounts(road, [HOME, *folders], writable=True), road.bench
+    mounts, bench = [INSIDE, *_mounts(road, [HOME, *folders])], road.bench
     road.desk.note("resumed")
 
     def start(words: Sequence[str], descriptor: int, cancel: threading.Event) -> Completed:
@@ -140,10 +140,10 @@ def open_room(road: Road, folders: Sequence[str] = ()) -> Guest:
     return Guest(road=road, room=Room(start), folders=tuple(folders))
 
 
-def _mounts(road: Road, folders: Iterable[str], *, writable: bool) -> list[Mount]:
+def _mounts(road: Road, folders: Iterable[str]) -> list[Mount]:
     kept = private_folder(road.folder / _GUEST)
     made = [(private_folder(kept / folder.strip("/").replace("/", "-")), folder) for folder in folders]
-    return [Mount(source=source, target=folder, writable=writable) for source, folder in made]
+    return [Mount(source=source, target=folder, writable=True) for source, folder in made]
 
 
 def kept_folder(guest: Guest, path: str) -> Path | None:

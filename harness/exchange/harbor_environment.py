@@ -13,6 +13,7 @@ from typing import Any
 
 from harbor.environments.base import BaseEnvironment, ExecResult
 from harbor.environments.capabilities import EnvironmentCapabilities
+from harbor.trial.errors import AgentTimeoutError
 
 from harness.exchange.call import Call, CallError
 
@@ -33,6 +34,7 @@ class ReproofEnvironment(BaseEnvironment):
         self._python = python
         self._call: Call | None = None
         self._verdict: dict[str, Any] | None = None
+        self._spent = False
         super().__init__(*args, **kwargs)
 
     @staticmethod
@@ -94,14 +96,25 @@ class ReproofEnvironment(BaseEnvironment):
         """Run a command in the room, as its only user; Harbor's call of the verifier gets the verdict from outside."""
         if f"({_TEST})" in command or command.startswith(_TEST):
             return await self._judge()
-        merged = {**(self._merge_env(env) or {})}
+        merged = self._merge_env(env) or {}
         words = ["/bin/bash", "-c", command]
-        ran = await self._asked.ask(
-            "execute", words=words, folder=cwd or self.task_env_config.workdir, environment=merged, seconds=timeout_sec
-        )
+        asked = {"folder": cwd or self.task_env_config.workdir, "environment": merged, "seconds": timeout_sec}
+        try:
+            ran = await self._asked.ask("execute", words=words, **asked)
+        except CallError as error:
+            return self._closed(error)
         if ran["late"]:
             raise TimeoutError(f"the command took more than {timeout_sec} seconds")
         return ExecResult(stdout=ran["out"], stderr=ran["err"], return_code=ran["code"])
+
+    def _closed(self, error: CallError) -> ExecResult:
+        """Once the budget is spent, end the agent's work, whereupon Harbor calls the verifier; then only say so."""
+        if error.kind != "Closed":
+            raise error
+        if not self._spent:
+            self._spent = True
+            raise AgentTimeoutError(str(error)) from error
+        return ExecResult(stdout="", stderr=str(error), return_code=1)
 
     async def _judge(self) -> ExecResult:
         try:
@@ -119,11 +132,17 @@ class ReproofEnvironment(BaseEnvironment):
 
     async def upload_file(self, source_path: Path | str, target_path: str) -> None:
         """Lay one file of this machine into the room."""
-        await self._asked.ask("write", source=str(Path(source_path).absolute()), path=target_path)
+        await self._lay("write", source=str(Path(source_path).absolute()), path=target_path)
 
     async def upload_dir(self, source_dir: Path | str, target_dir: str) -> None:
         """Lay a folder of this machine into the room."""
-        await self._asked.ask("put", source=str(Path(source_dir).absolute()), folder=target_dir)
+        await self._lay("put", source=str(Path(source_dir).absolute()), folder=target_dir)
+
+    async def _lay(self, do: str, **asked: str) -> None:
+        try:
+            await self._asked.ask(do, **asked)
+        except CallError as error:
+            self._closed(error)
 
     async def download_file(self, source_path: str, target_path: Path | str) -> None:
         """Bring one file out of the room."""

@@ -14,7 +14,7 @@ from harness.attempt.work import WORKSPACE
 from harness.cleanroom.sandbox import Completed, Job, Limits, Mount
 from harness.errors import ReproofError, UsageError
 from harness.exchange.guest import Guest, Origin, begin, guest_settings, judge, kept_folder, leave, open_room
-from harness.exchange.room import Room, RoomError
+from harness.exchange.room import INSIDE, Room, RoomError
 from harness.road import Road, Tell
 from harness.scoring.score import Score
 
@@ -73,7 +73,7 @@ class Host:
 
     def get(self, *, path: str, into: str) -> dict[str, Any]:
         """Bring files out of the room; of a closed one, what is kept."""
-        if self._guest.verdict is None:
+        if not self._guest.room.closed:
             return {"folder": self._guest.room.get(path, Path(into))}
         kept = kept_folder(self._guest, path)
         if kept is None:
@@ -90,8 +90,11 @@ class Host:
 
     def close(self) -> None:
         """Should the guest be gone without a verdict, end everything in the room."""
-        if self.guest is not None and self.guest.verdict is None:
-            leave(self.guest, "the other harness went away")
+        if self.guest is None:
+            return
+        with self.guest.lock:  # a verdict under way comes first
+            if self.guest.verdict is None:
+                leave(self.guest, "the other harness went away")
 
     @property
     def _guest(self) -> Guest:
@@ -108,7 +111,7 @@ def _after(road: Road, mount: Mount) -> Room:
     """A room in which nothing of the guest's runs, to look at files that they left."""
 
     def start(words: Any, descriptor: int, cancel: threading.Event) -> Completed:
-        job = Job(command=tuple(words), limits=_LOOKING, mounts=(mount,), descriptors=(descriptor,))
+        job = Job(command=tuple(words), limits=_LOOKING, mounts=(INSIDE, mount), descriptors=(descriptor,))
         return road.sandbox.run(job, cancel)
 
     return Room(start)

@@ -1,6 +1,6 @@
 """What runs in the clean room for a guest: does what is asked over an open socket, one thread a request.
 
-It is handed to Python as text, so it imports nothing of ours; nobody outside believes what it answers.
+It is mounted there by itself, so it imports nothing of ours; nobody outside believes what it answers.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _GRACE = 2.0
 def main(descriptor: int) -> None:
     """Answer until the other side hangs up."""
     line = socket.socket(fileno=descriptor)
+    line.set_inheritable(False)
     source, lock = line.makefile("rb"), threading.Lock()
     while header := source.readline():
         request = json.loads(header)
@@ -57,6 +58,7 @@ def _execute(request: Mapping[str, Any], content: bytes) -> tuple[dict[str, Any]
             stdin=given,
             stdout=out,
             stderr=err,
+            pass_fds=_lent(),
             start_new_session=True,
         )
         late = False
@@ -67,6 +69,16 @@ def _execute(request: Mapping[str, Any], content: bytes) -> tuple[dict[str, Any]
             _end(process)
         first, second = _head(out), _head(err)
     return {"code": process.returncode, "late": late, "out": len(first)}, first + second
+
+
+def _lent() -> tuple[int, ...]:
+    """The open files that commands are to inherit: of the environments beside the room."""
+    lent = []
+    for number in [int(path.name) for path in Path("/proc/self/fd").iterdir()]:
+        with contextlib.suppress(OSError):  # the one that looks is gone by now
+            if number > 2 and os.get_inheritable(number):
+                lent.append(number)
+    return tuple(lent)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 from inspect_ai.model import get_model
 from inspect_ai.util import (
     ExecResult,
+    LimitExceededError,
     OutputLimitExceededError,
     SandboxEnvironment,
     SandboxEnvironmentLimits,
@@ -144,6 +145,9 @@ def _told(error: CallError) -> Exception:
     """The error that Inspect expects for what could not be done."""
     if error.kind == "TimeoutError":
         return TimeoutError(str(error))
+    if error.kind == "Closed":  # the budget is spent: the sample ends, and what is there is scored
+        spent: Exception = LimitExceededError("custom", value=1, limit=1, message=str(error))
+        return spent
     if error.kind == "OverflowError":
         limit: Exception = OutputLimitExceededError(SandboxEnvironmentLimits.MAX_READ_FILE_SIZE_STR, None)
         return limit

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from harness.cleanroom.sandbox import Completed
+from harness.cleanroom.sandbox import Completed, Mount
 from harness.errors import ReproofError
 
 MOST = 128 * 2**20
@@ -26,6 +26,8 @@ _FILES, _LONGEST = 20_000, 120
 """Files of one answer, and characters of a part of their names."""
 _PATIENCE, _FILES_PATIENCE = 20.0, 120.0
 """Seconds that are waited beyond a command's own time, and for files."""
+INSIDE = Mount(source=Path(__file__).with_name("inside.py"), target="/reproof/inside.py")
+"""What has to be mounted wherever a room is opened."""
 Start = Callable[[Sequence[str], int, threading.Event], Completed]
 """Runs words that inherit an open descriptor, until they end or the event is set."""
 
@@ -124,6 +126,11 @@ class Room:
         _unpack(answer, into)
         return told.get("folder") is True
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return bool(self._over)
+
     def close(self) -> None:
         """End everything in it."""
         self._over = self._over or "the room was closed"
@@ -134,9 +141,8 @@ class Room:
     def _run(self, start: Start, theirs: socket.socket) -> None:
         with theirs:
             handle = _above(theirs)
-            source = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
             try:
-                words = (sys.executable, "-I", "-c", source, str(handle.fileno()))
+                words = (sys.executable, "-I", INSIDE.target, str(handle.fileno()))
                 self.ended.set_result(start(words, handle.fileno(), self._cancel))
             except BaseException as error:
                 self.ended.set_exception(error)

@@ -140,11 +140,15 @@ def _nothing(trial: Trial) -> str:
 
 
 def _hand_in(trial: Trial, road: Road) -> None:
-    """Bring the trial's commits into the workspace, and hand them in at the cost that it states."""
-    content = bundle_of(trial)
+    """Bring the trial's commits into the workspace, and hand them in at the cost that it states.
+
+    Where its agent worked in a room here, the workspace stands as it was left, and its time was metered.
+    """
+    here = any(event.kind == "resumed" for event in road.desk.events())
+    content = None if here else bundle_of(trial)
     if content:
         _bring(road, content)
-    _declare(trial, road)
+    _declare(trial, road, seconds=None if here else trial.seconds)
     word = {"none": "done", "budget": "working"}.get(trial.fault, "failed")
     ended = f", and ended with {plain(trial.exception)}" if trial.exception else ""
     hand_in(road, Outcome(note=f"worked in Harbor as {plain(trial.name)}{ended}", ended=word, fault=trial.fault))
@@ -168,9 +172,9 @@ def _bring(road: Road, content: bytes) -> None:
         raise refusal(done, "these commits cannot be taken in", where=road.attempt.id, limits=limits)
 
 
-def _declare(trial: Trial, road: Road) -> None:
+def _declare(trial: Trial, road: Road, *, seconds: float | None) -> None:
     """Note what the other harness says it cost: nobody here has measured that."""
-    said = {"working": trial.seconds, "tokens": trial.tokens, "dollars": trial.dollars}
+    said = {"working": seconds, "tokens": trial.tokens, "dollars": trial.dollars}
     used = {item: value for item, value in said.items() if value}
     with contextlib.suppress(UsageError):  # it is over by its own account, and then that stands
         road.desk.declare(f"as Harbor reports of {plain(trial.name)}", used, all_of_it=True)

@@ -348,7 +348,7 @@ def test_json_of_start(verb: Verb, place: Path) -> None:
     assert other.json["attempt"] != found["attempt"]
 
 
-ITEMS = {"working", "wall", "cpu", "disk", "env_steps"}
+ITEMS = {"working", "wall", "cpu", "disk", "env_steps", "tokens", "dollars"}
 
 
 @pytest.mark.parametrize("state", ["ready", "running", "paused"])

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from watching import soon
 
+from harness.cli.completion import offer_plans
 from harness.cli.main import reproof
 from harness.errors import UsageError
 
@@ -166,3 +168,13 @@ def test_killed_at_any_moment_a_plan_goes_on_and_every_item_counts_once(
     kept = {path.name for path in (tmp_path / "results/attempts").iterdir()}
     tried = {one["attempt"] for item in told["items"] for one in item["tries"]}
     assert kept == tried, "no attempt is lost, none belongs to nobody"
+
+
+def test_plans_are_offered_to_a_shell_the_newest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("20260101-090000-aaaa", "20260102-090000-bbbb", "$(touch x)"):
+        (tmp_path / "results/plans" / name).mkdir(parents=True)
+        (tmp_path / "results/plans" / name / "plan.json").touch()
+    context = click.Context(click.Command("show"))
+    offered = offer_plans(context, click.Argument(["name"]), "2026")
+    assert [item.value for item in offered] == ["20260102-090000-bbbb", "20260101-090000-aaaa"]

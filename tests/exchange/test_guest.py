@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from handmade import data_of
+from served_paper import write_served
 from tiny_paper import WORK
 
 from harness.exchange.call import PYTHON, Call, CallError
-from harness.exchange.guest import ORIGIN, Origin, known_origins
+from harness.exchange.guest import ORIGIN, Origin, known_origins, leave, open_room
 from harness.record.files import Store, read_slip
 from harness.road import resume
 
@@ -102,6 +106,33 @@ def test_wrong_questions_are_answered_and_a_destroyed_workspace_earns_nothing(ca
     asked(call, "execute", words=["rm", "-rf", ".git"])
     verdict = asked(call, "judge")
     assert (verdict["verdict"], verdict["value"], verdict["claims"]) == ("FAIL", 0.0, {})
+
+
+STEPS = """\
+import gymnasium
+env = gymnasium.make("reproof/Corridor-v0")
+env.reset(seed=1)
+env.step(env.action_space.sample())
+env.close()
+"""
+
+
+def test_environments_are_served_to_every_command_of_the_room_and_counted(begin: Any, tmp_path: Path) -> None:
+    road = begin(folder=write_served(tmp_path / "papers" / "corridor"), results=tmp_path / "results")
+    guest = open_room(road)
+    for _ in range(2):
+        ran = guest.room.execute(["python", "-c", STEPS], folder="/reproof/work", environment={})
+        assert ran.code == 0, ran.err
+    leave(guest, "done")
+    (event,) = data_of(road.desk, "executed")
+    assert event["env_steps"] == road.desk.account().used("env_steps") == 2
+    assert "/reproof/inside.py" in event["command"]
+
+
+def test_other_installations_need_nothing_of_ours_to_call() -> None:
+    root = Path(__file__).parents[2]
+    script = f"import sys; sys.path.insert(0, {str(root)!r}); import harness.exchange.call, harness.folders"
+    assert subprocess.run([sys.executable, "-I", "-S", "-c", script], check=False).returncode == 0
 
 
 def test_a_process_that_dies_leaves_nobody_waiting() -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from filelock import FileLock
-from guests import Cli, MadeTrial, finish
+from guests import MadeTrial, finish
 
 from harness.attempt.submission import DEFAULT_LIMITS
+from harness.cli.main import reproof
 from harness.errors import UsageError
 from harness.exchange import taking
 from harness.exchange.harbor_job import BUNDLES, TRAJECTORY, Trial, Unreadable, bundle_of, read_job, trajectory_of
@@ -233,10 +235,15 @@ def test_two_imports_at_once_are_refused(trial: MadeTrial, tmp_path: Path) -> No
         take(tmp_path)
 
 
-def test_the_verb_prints_what_became_of_each_trial(cli: Cli, trial: MadeTrial, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("papers")
+def test_the_verb_prints_what_became_of_each_trial(
+    trial: MadeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     trial("lean__bad", b"no bundle")
-    done = cli("import", "harbor", "jobs/monday", "tracking=none", "--json")
-    assert done.returncode == 0, done.stderr
+    words = ["import", "harbor", "jobs/monday", "tracking=none"]
+    done = CliRunner().invoke(reproof, [*words, "--json"])
+    assert done.exit_code == 0, done.output
     (found,) = json.loads(done.stdout)
     assert (found["trial"], found["state"], found["reported"]) == ("lean__bad", "refused", 1.0)
-    assert "lean__bad" in cli("import", "harbor", "jobs/monday", "tracking=none").stdout
+    assert "lean__bad" in CliRunner().invoke(reproof, words).stdout

@@ -70,6 +70,16 @@ class Looker(Base):
     """
 
 
+class Burner(Base):
+    """Solves it, leaves it uncommitted, and uses up the CPU time."""
+
+    script = "cp /tmp/work.py reproduction/work.py; (while :; do :; done) & while :; do :; done"
+
+    async def run(self, instruction, environment, context):
+        await environment.upload_file("modules/work.py", "/tmp/work.py")
+        await super().run(instruction, environment, context)
+
+
 class Crasher(Base):
     """Commits half of it and dies."""
 
@@ -102,6 +112,16 @@ def oracle(work: str):
         except TimeoutError:
             return state
         raise AssertionError("no timeout")
+
+    return solve
+
+
+@solver
+def burner(work: str):
+    async def solve(state, generate):
+        await sandbox().write_file("reproduction/work.py", open(work).read())
+        await sandbox().exec(["sh", "-c", "(while :; do :; done) & while :; do :; done"])
+        raise AssertionError("there was no end")
 
     return solve
 
@@ -214,6 +234,18 @@ def test_an_agent_finds_no_network_and_nothing_private(harbor: Run) -> None:
     assert harbor("unwanted:Looker")["exception_info"] is None
 
 
+def test_a_spent_budget_ends_the_work_and_what_is_there_is_scored(harbor: Run, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "modules" / "work.py").write_text(WORK)
+    result = harbor("unwanted:Burner")
+    assert result["exception_info"]["exception_type"] == "AgentTimeoutError"
+    assert result["verifier_result"]["rewards"]["passed"] == 1
+    found = taken(cli)
+    assert (found["state"], found["fault"]) == ("known", "budget")
+    handed = tmp_path / "results" / "attempts" / found["attempt"] / "submissions" / "001" / "submission.json"
+    told = json.loads(handed.read_text())
+    assert (told["ended"], told["fault"], told["saved"]) == ("cpu", "budget", True)
+
+
 def test_a_crash_leaves_its_commits_behind(harbor: Run, cli: Cli) -> None:
     result = harbor("unwanted:Crasher")
     assert result["exception_info"]["exception_type"] == "RuntimeError"
@@ -221,7 +253,9 @@ def test_a_crash_leaves_its_commits_behind(harbor: Run, cli: Cli) -> None:
     assert found["fault"] == "submission"
 
 
-@pytest.mark.parametrize(("solver", "value", "verdict"), [("oracle", 1.0, "PASS"), ("nop", 0.0, "FAIL")])
+@pytest.mark.parametrize(
+    ("solver", "value", "verdict"), [("oracle", 1.0, "PASS"), ("burner", 1.0, "PASS"), ("nop", 0.0, "FAIL")]
+)
 def test_inspect_scores_what_a_solver_leaves(
     solver: str, value: float, verdict: str, there: dict[str, str], tmp_path: Path
 ) -> None:
@@ -230,7 +264,7 @@ def test_inspect_scores_what_a_solver_leaves(
     (tmp_path / "work.py").write_text(WORK)
     words = ["eval", "reproof/lean", "--model", "mockllm/model", "--solver", f"solvers.py@{solver}"]
     words += ["-T", "overrides=tracking=none", "--display", "plain", "--log-format", "json", "--log-dir", "logs"]
-    words += ["-S", f"work={tmp_path / 'work.py'}"] if solver == "oracle" else []
+    words += ["-S", f"work={tmp_path / 'work.py'}"] if solver != "nop" else []
     command = [str(Path(python).with_name("inspect")), *words]
     done = subprocess.run(command, cwd=tmp_path, env=there, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]

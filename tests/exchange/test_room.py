@@ -16,7 +16,7 @@ import pytest
 
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import Completed, Job, Limits, Mount, SandboxSettings, Usage
-from harness.exchange.room import MOST, Room, RoomError
+from harness.exchange.room import INSIDE, MOST, Room, RoomError
 
 WORK = "/reproof/work"
 LIMITS = Limits(cpu=20.0, wall=60.0, memory=2**29, processes=64, disk=2**26)
@@ -30,7 +30,10 @@ def real(folder: Path, limits: Limits = LIMITS) -> Room:
     sandbox = open_sandbox(SandboxSettings())
 
     def start(words: Sequence[str], descriptor: int, cancel: threading.Event) -> Completed:
-        mounts = (Mount(source=folder, target=WORK, writable=True),)
+        mounts = (
+            INSIDE,
+            Mount(source=folder, target=WORK, writable=True),
+        )
         return sandbox.run(Job(command=tuple(words), limits=limits, mounts=mounts, descriptors=(descriptor,)), cancel)
 
     return Room(start)

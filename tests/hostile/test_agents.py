@@ -29,8 +29,9 @@ def hire(begin: Begin, tmp_path: Path) -> Hire:
     """Let a program work on the lean paper, within figures of its budget."""
 
     def hired(script: str, **figures: float) -> tuple[Road, Outcome]:
-        road = begin(adapter="command", results=tmp_path / "results", **figures)
-        return road, work(road, {"run": ["sh", "-c", script]})
+        options = {"run": ["sh", "-c", script]}
+        road = begin(adapter="command", options=options, results=tmp_path / "results", **figures)
+        return road, work(road, options)
 
     return hired
 
@@ -64,6 +65,7 @@ def test_who_ignores_its_deadline_is_ended_and_what_it_committed_counts(hire: Hi
     assert files["later.py"] == b"later\n"
 
 
+@pytest.mark.slow
 def test_who_burns_more_than_its_cpu_is_ended(hire: Hire) -> None:
     road, outcome = hire("while :; do :; done & while :; do :; done", cpu=1.0)
     assert outcome.ended == "cpu"
@@ -123,7 +125,7 @@ TRAPS: dict[str, tuple[str, str]] = {
         " git update-ref HEAD $(git commit-tree -p HEAD -m x $t)",
         "it names a Git folder",
     ),
-    "more files than may be": (  # no quicker than the limit of them
+    "more files than may be": (
         f"mkdir many && cd many && seq 5500 | xargs touch && cd .. && {COMMIT}",
         "the submission has too many files",
     ),
@@ -134,7 +136,11 @@ TRAPS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("script", "says"), TRAPS.values(), ids=TRAPS)
+LONG = "more files than may be"
+CASES = [pytest.param(*case, id=name, marks=[pytest.mark.slow] * (name == LONG)) for name, case in TRAPS.items()]
+
+
+@pytest.mark.parametrize(("script", "says"), CASES)
 def test_a_trap_is_refused_in_words(hire: Hire, script: str, says: str) -> None:
     begun = time.monotonic()
     road, outcome = hire(script)

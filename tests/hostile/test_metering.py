@@ -27,7 +27,7 @@ def orphan(environment, code):
 BURN = "while True: pass"
 
 
-@pytest.fixture(params=["bubblewrap", "process"])
+@pytest.fixture(params=["process", pytest.param("bubblewrap", marks=pytest.mark.slow)])
 def uncounted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A sandbox of each kind, without a cgroup."""
 

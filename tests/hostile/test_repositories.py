@@ -222,14 +222,14 @@ def test_git_that_waits_is_not_waited_for(road: Road, trap: Callable[[Path], obj
     (road.workspace / "new.py").write_text("x = 1\n")
     trap(road.workspace)
     begun = time.monotonic()
-    saved = commit_uncommitted(road.workspace, road.sandbox, limits=IntakeLimits(idle=0.7))
+    saved = commit_uncommitted(road.workspace, road.sandbox, limits=IntakeLimits(idle=0.4))
     assert time.monotonic() - begun < 10
     assert saved.commit is None
     assert "Git waits for something that never comes" in str(saved.problem)
     assert "named pipes (`find . -type p`)" in str(saved.problem)
 
 
-HASTY = IntakeLimits(idle=0.7)
+HASTY = IntakeLimits(idle=0.4)
 LOOKS: dict[str, Callable[[Road, Path], object]] = {
     "bundle": lambda road, into: bundle(
         road.workspace, road.attempt.start_commit, sandbox=road.sandbox, into=into, limits=HASTY
@@ -265,7 +265,7 @@ def test_a_waiting_git_is_told_within_half_a_minute(road: Road) -> None:
 
 def test_folders_nested_without_end_cost_nobody_their_status(road: Road) -> None:
     at = os.open(road.workspace, os.O_RDONLY)
-    for _ in range(3000):
+    for _ in range(1100):
         os.mkdir("d", dir_fd=at)
         below = os.open("d", os.O_RDONLY, dir_fd=at)
         os.close(at)

@@ -110,18 +110,7 @@ def leaf(score: Score, id: str) -> ClaimScore:
     return next(claim for claim in score.claims if claim.id == id)
 
 
-QUICK = (
-    "the other byte order",
-    "objects",
-    "a program for a header",
-    "infinity",
-    "a named pipe",
-    "a file of holes",
-    "a smallest number",
-    "a daemon left behind",
-    "records forged",
-    "its code changed",
-)
+QUICK = ("objects", "a named pipe", "a file of holes", "a daemon left behind", "records forged")
 CASES = [pytest.param(*case, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, case in HARMS.items()]
 
 
