@@ -20,6 +20,7 @@ from harness.attempt.broker import CONNECTIONS, LARGEST, Broker, brokering, comm
 from harness.errors import UsageError
 from harness.road import Road
 
+pytestmark = pytest.mark.usefixtures("no_keeper_survives")
 Heard = tuple[str, str, int | None]
 
 
