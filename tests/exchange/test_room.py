@@ -120,8 +120,7 @@ def fake(answer: Answer) -> Room:
     """A room whose inside is replaced, as a guest of the same user could."""
 
     def start(words: Sequence[str], descriptor: int, cancel: threading.Event) -> Completed:
-        with socket.socket(fileno=os.dup(descriptor)) as line:
-            source = line.makefile("rb")
+        with socket.socket(fileno=os.dup(descriptor)) as line, line.makefile("rb") as source:
             while header := source.readline():
                 request = json.loads(header)
                 source.read(request["bytes"])
