@@ -155,6 +155,7 @@ def _lived(assignment: Assignment, launch: Launch, place: Quarters) -> Outcome:
             cancel=cancel,
             called=launch.words,
             wall=desk.account().left("wall"),
+            why=lambda: watch.ended,
         )
         if asking is not None and not _answers(place.lines / MODEL):
             return Outcome(note="the proxy to its model was gone", ended="harness", fault="harness")

@@ -68,6 +68,7 @@ class Bench:
         cancel: threading.Event | None = None,
         wall: float | None = None,
         called: Sequence[str] = (),
+        why: Callable[[], str | None] = lambda: None,
     ) -> Done:
         """Run a command in the workspace until it ends, or until the budget is spent; the ledger counts it.
 
@@ -81,6 +82,7 @@ class Bench:
             cancel: Once set, it is ended.
             wall: Seconds that it may run, where somebody watches the working time; None: until the deadline.
             called: What the ledger calls it; nothing: its words.
+            why: Says of a command that was cancelled which limit has ended it; None: none.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -95,7 +97,7 @@ class Bench:
             hidden=self._hidden(),
             descriptors=descriptors,
         )
-        return self.meter(job, output, cancel, offer=self._offer(), called=called or words)
+        return self.meter(job, output, cancel, offer=self._offer(), called=called or words, why=why)
 
     def meter(
         self,
@@ -106,6 +108,7 @@ class Bench:
         offer: Offer | None = None,
         table: Path | None = None,
         called: Sequence[str] = (),
+        why: Callable[[], str | None] = lambda: None,
     ) -> Done:
         """Run any job at the attempt's expense, within what is left of its CPU time and its env steps.
 
@@ -116,6 +119,7 @@ class Bench:
             offer: What is served to it; it gets as many steps of that as are left.
             table: Where the table of its episodes goes, if anybody wants it.
             called: What the ledger calls it; nothing: its command.
+            why: Says once it was cancelled which limit has ended it; None: none.
 
         Raises:
             UsageError: There is no CPU time left.
@@ -127,7 +131,7 @@ class Bench:
             heard = replace(job, listener=Listener(output=output, usage=live.hear))
             with _interrupts_cancel(cancel) as interrupted:
                 done = self._run(heard, cancel, live, table)
-            done = live.end(done)
+            done = live.end(done, why=why())
         if interrupted:
             raise KeyboardInterrupt
         return done
@@ -275,11 +279,13 @@ class _Live:
         """Write down what it has used, for whoever comes next should nobody write down its end."""
         self._keep(_facts(usage))
 
-    def end(self, done: Done) -> Done:
-        """Write the command's end into the ledger; what was ended because all CPU time was used up says so."""
+    def end(self, done: Done, *, why: str | None) -> Done:
+        """Write the command's end into the ledger; what was cancelled because something is used up says what."""
         if self._spent and done.killed_by == "cancel":
             done = replace(done, killed_by="cpu")
         ended = done.killed_by or ("done" if done.exit == 0 else "failed")
+        if ended == "cancel" and why is not None:
+            ended = why
         steps = told(done.closing.used) if done.closing else {}
         facts = {**_facts(done.usage), "exit": done.exit, "ended": ended, **steps}
         self._desk.note("executed", job=self._job, command=self._command, **facts)
