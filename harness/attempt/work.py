@@ -283,9 +283,8 @@ class _Live:
         """Write the command's end into the ledger; what was cancelled because something is used up says what."""
         if self._spent and done.killed_by == "cancel":
             done = replace(done, killed_by="cpu")
-        ended = done.killed_by or ("done" if done.exit == 0 else "failed")
-        if ended == "cancel" and why is not None:
-            ended = why
+        ended = why if why and done.killed_by == "cancel" else done.killed_by
+        ended = ended or ("done" if done.exit == 0 else "failed")
         steps = told(done.closing.used) if done.closing else {}
         facts = {**_facts(done.usage), "exit": done.exit, "ended": ended, **steps}
         self._desk.note("executed", job=self._job, command=self._command, **facts)
