@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 JOURNAL, LOG = "exchanges.jsonl", "agent.log"
 """In the attempt's folder: every exchange with the model; what the agent's program wrote."""
 _LARGEST_LOG = 8 << 20
+_LONGEST_WORDS = 200
+"""Characters of each of its last lines that the record of its end repeats; all of them stand in its log."""
 _OFTEN = 0.5
 """Seconds between two looks at the time and at what the model has cost."""
 GRACE = 600.0
@@ -248,11 +250,15 @@ def outcome(launch: Launch, done: Done, *, ended: str | None, asking: Asking | N
     final = asking.final if asking else None
     how = f"was ended by its {ended} limit" if ended else f"ended with exit code {done.exit}"
     said = f"{called(launch.words)} {how}" + (f"; its model answered no more: {final}" if final else "")
-    last = "\n".join(done.log.splitlines()[-5:])
+    last = "\n".join(_brief(line) for line in done.log.splitlines()[-5:])
     word = ended or ("done" if done.exit == 0 else "failed")
     if asking is not None and final is not None and (ended is None or _outwaited(ended, asking)):
         word = asking.ended  # most programs end well when nobody answers them any more
     return Outcome(note=said + (f"; its last words:\n{last}" if last else ""), ended=word, fault=fault_of(word))
+
+
+def _brief(line: str) -> str:
+    return line if len(line) <= _LONGEST_WORDS else f"{line[: _LONGEST_WORDS - 3]}..."
 
 
 def _outwaited(ended: str, asking: Asking) -> bool:
