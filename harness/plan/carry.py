@@ -56,16 +56,24 @@ class Carrier:
             HarnessFault: It stalled; it can be taken up again.
         """
         with self.place.taken():
-            if failed_too:
-                self._again()
-            if self._left():
-                ensure_still_ready([item.item for item in self._left()])
-                self._note("taken up")
-            while left := self._left():
-                self._mark_superseded()
-                self._try(left[0], self._said(left))
-                self._stop_if_stalled()
-            self._close()
+            try:
+                self._carry(failed_too=failed_too)
+            except KeyboardInterrupt:
+                if self._now().state == "cancelling":
+                    self._note("cancelled")
+                raise
+
+    def _carry(self, *, failed_too: bool) -> None:
+        if failed_too:
+            self._again()
+        if self._left():
+            ensure_still_ready([item.item for item in self._left()])
+            self._note("taken up")
+        while left := self._left():
+            self._mark_superseded()
+            self._try(left[0], self._said(left))
+            self._stop_if_stalled()
+        self._close()
 
     def _now(self) -> PlanStanding:
         return standing(self.plan, journal.read(self.place.journal), running=True)

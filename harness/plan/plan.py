@@ -123,7 +123,7 @@ class Place:
         except FileNotFoundError:
             return None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # two who look do not see each other
         except BlockingIOError:
             said = os.pread(descriptor, 20, 0)
             return int(said) if said.isdigit() else 0
