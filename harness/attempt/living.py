@@ -23,7 +23,6 @@ from harness.attempt.quarters import (
     LINES,
     MODEL,
     PORT,
-    SIGN,
     TEN_MINUTES,
     TOOLS,
     Launch,
@@ -284,6 +283,3 @@ def fault_of(ended: str) -> Fault:
     """
     known: dict[str, Fault] = {"done": "none", "model": "model", "harness": "harness"}
     return known.get(ended, "budget" if ended in _BUDGET else "submission")
-
-
-__all__ = ["GRACE", "JOURNAL", "LOG", "SIGN", "fault_of", "live", "outcome"]

@@ -37,8 +37,8 @@ def live(tiny: Paper, tmp_path: Path, settings: Callable[..., Settings], monkeyp
 def test_nothing_but_what_is_meant_is_there(live: Live, tiny: Paper, tmp_path: Path) -> None:
     script = f"""
     env | sort; ls /reproof /reproof/home -a
-    cat {tmp_path}/results/attempts/*/attempt.json {tiny.private}/mutations.yaml /etc/passwd /root/.bashrc
-    ls {tmp_path} /home /root /proc/1/root/work
+    cat {tmp_path}/results/attempts/*/attempt.json {tiny.private}/mutations.yaml /etc/passwd {Path.home()}/.bashrc
+    ls {tmp_path} /home {Path.home()} /proc/1/root{tmp_path}
     python -c 'import socket; socket.create_connection(("1.1.1.1", 53), 1)' && echo connected
     for file in /reproof/bin/reproof /reproof/lines/x /usr/x /etc/x /reproof/x; do
         echo x >$file && echo wrote $file
