@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.cleanroom import hierarchy
+from harness.cleanroom import hierarchy, layout, probe
 from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.binary import find_binary
 from harness.cleanroom.sandbox import (
@@ -27,50 +29,7 @@ from harness.cleanroom.sandbox import (
 from harness.errors import HarnessFault, ReproofError, SandboxError
 
 _LIMITS = Limits(cpu=5, wall=15, memory=96 << 20, processes=24, disk=2 << 20)
-_INSIDE = r"""
-import ctypes, errno, json, os, socket, sys
-libc = ctypes.CDLL(None, use_errno=True)
-said = {}
-def attempt(name, act):
-    try:
-        said[name] = [True, str(act())]
-    except Exception as error:
-        said[name] = [False, f"{type(error).__name__}: {error}"]
-def connect(place):
-    with socket.create_connection(place, timeout=1):
-        return "connected"
-def fill(path):
-    with open(path, "wb") as file:
-        for _ in range(64):
-            file.write(bytes(1 << 20))
-    return "64 MiB written"
-def create(path):
-    with open(path, "w"):
-        return "written"
-def refused(outcome):
-    if outcome == 0:
-        return "allowed"
-    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-status = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
-said["status"] = [True, json.dumps({key: status[key].strip() for key in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp")})]
-attempt("loopback", lambda: connect(("127.0.0.1", int(sys.argv[1]))))
-attempt("outside", lambda: connect(("192.0.2.1", 53)))
-attempt("ptrace", lambda: refused(libc.ptrace(16, 0, 0, 0)))
-attempt("userns", lambda: refused(libc.unshare(0x10000000)))
-attempt("system", lambda: create("/usr/reproof-probe"))
-attempt("root", lambda: create("/reproof-probe"))
-attempt("kernel", lambda: open("/proc/sys/kernel/core_pattern", "r+") and "opened for writing")
-attempt("private", lambda: open("/probe/private/secret").read())
-attempt("private_file", lambda: open("/probe/secret").read())
-attempt("public", lambda: open("/probe/public").read())
-attempt("tmp", lambda: fill("/tmp/big"))
-attempt("shm", lambda: fill("/dev/shm/big"))
-attempt("run", lambda: fill("/run/big"))
-print("PROBE" + json.dumps(said))
-"""
-
-
-_KEEP = "take it out of sandbox.waive if it stands there; otherwise do not run untrusted code on this machine"
+_NEVER = "do not run untrusted code on this machine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +66,8 @@ def examine(settings: SandboxSettings | None = None) -> list[Property]:
 
 
 def _property(name: str, *, ok: bool, detail: str, remedy: str | None = None) -> Property:
-    return Property(name=name, ok=ok, detail=detail, remedy=None if ok else remedy, waivable=name in WAIVABLE)
+    advice = remedy or (f"take it out of sandbox.waive, or {_NEVER}" if name in WAIVABLE else _NEVER)
+    return Property(name=name, ok=ok, detail=detail, remedy=None if ok else advice, waivable=name in WAIVABLE)
 
 
 def _advice(error: ReproofError) -> str | None:
@@ -141,11 +101,13 @@ def _no_isolation() -> Property:
 def _isolation(sandbox: Sandbox, settings: SandboxSettings) -> Iterator[Property]:
     said = _look_inside(sandbox)
     status = json.loads(said["status"][1])
-    yield _closed("network", said, ("loopback", "outside"))
+    yield _closed("allow-list", said, ("elsewhere", "variables", "descriptors"))
+    yield _closed("other processes", said, ("processes", "namespaces"))
+    yield _closed("network", said, ("loopback", "outside", "abstract"))
     caps = {status["CapEff"], status["CapBnd"]} == {"0" * 16} and status["NoNewPrivs"] == "1"
     yield _property("capabilities", ok=caps, detail=f"{status}", remedy="use a bubblewrap that is not setuid")
     active = status["Seccomp"] == "2" and "PermissionError" in said["ptrace"][1]
-    yield _property("seccomp", ok=active, detail=f"mode {status['Seccomp']}; ptrace: {said['ptrace'][1]}", remedy=_KEEP)
+    yield _property("seccomp", ok=active, detail=f"mode {status['Seccomp']}; ptrace: {said['ptrace'][1]}")
     # the filter refuses unshare by itself, so the kernel's own refusal shows only without the filter
     bare = open_sandbox(replace(settings, waive=tuple({*settings.waive, METERING, "seccomp"})))
     yield _closed("userns", _look_inside(bare), ("userns",))
@@ -158,7 +120,7 @@ def _closed(
     name: str, said: dict[str, tuple[bool, str]], tried: tuple[str, ...], open_too: tuple[str, ...] = ()
 ) -> Property:
     ok = all(_refused(said[key]) for key in tried) and all(said[key][0] for key in open_too)
-    return _property(name, ok=ok, detail="; ".join(f"{key}: {said[key][1]}" for key in tried), remedy=_KEEP)
+    return _property(name, ok=ok, detail="; ".join(f"{key}: {said[key][1]}" for key in tried))
 
 
 def _refused(outcome: tuple[bool, str]) -> bool:
@@ -167,23 +129,39 @@ def _refused(outcome: tuple[bool, str]) -> bool:
 
 def _look_inside(sandbox: Sandbox) -> dict[str, tuple[bool, str]]:
     """Run the probe: for each thing attempted, whether it worked, and what was said."""
-    with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as server:
-        folder = Path(name)
-        (folder / "private").mkdir()
-        for path in ("private/secret", "secret", "public"):
+    with tempfile.TemporaryDirectory() as name, _listening() as (port, abstract):
+        folder = Path(name, "mounted")
+        (folder / "private").mkdir(parents=True)
+        for path in ("private/secret", "secret", "public", "../elsewhere"):
             (folder / path).write_text("readable")
-        done = sandbox.run(
-            Job(
-                command=(sys.executable, "-I", "-S", "-c", _INSIDE, str(server.getsockname()[1])),
-                limits=_LIMITS,
-                mounts=(Mount(source=folder, target="/probe"),),
-                hidden=(folder / "private", folder / "secret"),
-            )
+        job = Job(
+            command=(sys.executable, "-I", "-S", "-c", Path(probe.__file__).read_text(), ""),
+            limits=_LIMITS,
+            mounts=(Mount(source=folder, target="/probe"),),
+            hidden=(folder / "private", folder / "secret"),
         )
-    if done.exit != 0 or "PROBE" not in done.log:
+        outside = {
+            "port": port,
+            "socket": abstract,
+            "elsewhere": str(folder.parent / "elsewhere"),
+            "variables": sorted(set(os.environ) - {*layout.environment(job), "PWD"}),
+            "namespaces": {kind: Path(f"/proc/self/ns/{kind}").stat().st_ino for kind in ("pid", "ipc", "mnt", "uts")},
+        }
+        done = sandbox.run(replace(job, command=(*job.command[:-1], json.dumps(outside))))
+    if done.exit != 0 or probe.MARK not in done.log:
         raise HarnessFault("the probe did not run in the sandbox", where="doctor", got=done.log[-2000:])
-    said: dict[str, tuple[bool, str]] = json.loads(done.log.rpartition("PROBE")[2])
+    said: dict[str, tuple[bool, str]] = json.loads(done.log.rpartition(probe.MARK)[2])
     return said
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[int, str]]:
+    """A port on the loopback and an abstract socket that anybody on this machine can reach."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
+        name = f"reproof-{uuid.uuid4().hex}"
+        abstract.bind(f"\0{name}")
+        abstract.listen()
+        yield server.getsockname()[1], name
 
 
 def _limits(sandbox: Sandbox) -> Iterator[Property]:
@@ -199,13 +177,26 @@ def _limits(sandbox: Sandbox) -> Iterator[Property]:
     )
     held = "processes" in bomb.limits_hit or bomb.killed_by == "processes" or "fork" in bomb.log.lower()
     yield _property("process limit", ok=held, detail=_ending(bomb, "12 processes under 8"))
-    burner = _python(sandbox, "while True: pass", cpu=0.2)
+    burner = _python(sandbox, "while True: pass", limits=replace(_LIMITS, cpu=0.2))
     yield _property(
         "cpu limit",
         ok=burner.killed_by == "cpu" and 0.2 <= burner.usage.cpu < 0.5,
         detail=_ending(burner, "an endless loop under 0.2 s") + f", {burner.usage.cpu:.2f} s counted",
     )
+    sleeper = _python(sandbox, "import time; time.sleep(9)", limits=replace(_LIMITS, wall=0.3))
+    yield _property("wall limit", ok=sleeper.killed_by == "wall", detail=_ending(sleeper, "9 s of sleep under 0.3 s"))
+    yield _disk(sandbox)
     yield _tree(sandbox)
+
+
+def _disk(sandbox: Sandbox) -> Property:
+    """Write into a folder of the host that may be written, which no tmpfs limits."""
+    with tempfile.TemporaryDirectory() as name:
+        code = "open('big', 'wb').write(bytes(32 << 20))\nimport time; time.sleep(3)"
+        mount = Mount(source=Path(name), target="/probe", writable=True)
+        command = (sys.executable, "-I", "-S", "-c", code)
+        done = sandbox.run(Job(command=command, limits=_LIMITS, mounts=(mount,), cwd="/probe"))
+    return _property("disk limit", ok=done.killed_by == "disk", detail=_ending(done, "32 MiB under 2 MiB"))
 
 
 def _tree(sandbox: Sandbox) -> Property:
@@ -222,8 +213,8 @@ def _carries(process: Path, token: str) -> bool:
         return False
 
 
-def _python(sandbox: Sandbox, code: str, *, cpu: float = 5) -> Completed:
-    return sandbox.run(Job(command=(sys.executable, "-I", "-S", "-c", code), limits=replace(_LIMITS, cpu=cpu)))
+def _python(sandbox: Sandbox, code: str, *, limits: Limits = _LIMITS) -> Completed:
+    return sandbox.run(Job(command=(sys.executable, "-I", "-S", "-c", code), limits=limits))
 
 
 def _ending(done: Completed, what: str) -> str:

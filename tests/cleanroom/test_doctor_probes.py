@@ -1,4 +1,9 @@
+import os
+import tempfile
 import time
+from dataclasses import replace
+
+import pytest
 
 from harness.cleanroom import binary, doctor, hierarchy
 from harness.cleanroom.doctor import examine
@@ -10,6 +15,8 @@ def verdicts(settings=None):
 
 
 ISOLATION = {
+    "allow-list",
+    "other processes",
     "network",
     "capabilities",
     "seccomp",
@@ -18,7 +25,7 @@ ISOLATION = {
     "private paths",
     "size caps",
 }
-LIMITS = {"memory limit", "process limit", "cpu limit", "tree dies"}
+LIMITS = {"memory limit", "process limit", "cpu limit", "wall limit", "disk limit", "tree dies"}
 
 
 def test_on_this_machine_everything_holds_and_quickly():
@@ -52,6 +59,36 @@ def test_without_a_cgroup_the_rest_is_still_examined(monkeypatch):
     found = verdicts()
     assert found["metering"] is False
     assert all(found[name] for name in ISOLATION | LIMITS)
+
+
+@pytest.mark.slow
+def test_what_gets_in_is_seen(monkeypatch):
+    """The room is opened a little, one way after another, and the doctor says which."""
+    real = doctor.open_sandbox
+
+    class Open:
+        def __init__(self, settings, **changes):
+            self._room, self._changes = real(settings), changes
+
+        def description(self):
+            return self._room.description()
+
+        def run(self, job):
+            return self._room.run(replace(job, **{name: change(job) for name, change in self._changes.items()}))
+
+    def missing(**changes):
+        monkeypatch.setattr(doctor, "open_sandbox", lambda settings: Open(settings, **changes))
+        return {one.name for one in examine() if not one.ok}
+
+    monkeypatch.setenv("REPROOF_CANARY", "mine")
+    assert missing() == set()
+    assert missing(environment=lambda job: {"REPROOF_CANARY": "mine"}) == {"allow-list"}
+    assert missing(hidden=lambda job: ()) == {"private paths"}
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 63)
+        assert missing(descriptors=lambda job: (63,)) == {"allow-list"}
+        os.close(63)
+    assert missing(limits=lambda job: replace(job.limits, disk=80 << 20)) == {"size caps", "disk limit"}
 
 
 def test_without_bubblewrap_it_says_so_and_stops(monkeypatch):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from harness.attempt.ledger import KINDS, Event
 from harness.attempt.participant import Assignment, Endpoint, Launch, Outcome
 from harness.attempt.submission import DEFAULT_LIMITS
 from harness.attempt.task import start_commit_of
-from harness.cleanroom.sandbox import WAIVABLE
+from harness.cleanroom.doctor import examine
+from harness.cleanroom.sandbox import WAIVABLE, SandboxSettings
 from harness.cli.main import reproof
 from harness.cli.start import VERBS
 from harness.config import Settings, compose
@@ -340,10 +342,38 @@ def _errors(top: type[ReproofError]) -> Iterator[type[ReproofError]]:
 
 def test_the_security_page_names_tests_and_waivers_that_exist() -> None:
     page = (ROOT / "docs" / "security.md").read_text()
-    named = set(re.findall(r"test_\w+\.py", page))
-    assert len(named) >= 8
-    assert named <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
-    assert [name for name in WAIVABLE if f"`{name}`" not in page] == []
+    named = re.findall(r"`(tests/[\w/]+(?:\.py|/))`", page)
+    assert len(set(named)) >= 40
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert "`test_" not in page, "a test is named by its whole path"
+    waivers = _table(page, "name", "without it")
+    assert {name for row in waivers for name in re.findall("`([^`]+)`", row["name"])} == set(WAIVABLE)
+
+
+def test_the_security_page_and_the_doctor_agree() -> None:
+    """What the machine must give is promised there, tried here, tested somewhere, and nothing else is."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    promises = _table(page, "promise", "`reproof doctor`")
+    assert [row["promise"] for row in promises if "`tests/" not in row["tested in"]] == []
+    names = {name for row in promises for name in re.findall("`([^`]+)`", row["`reproof doctor`"])}
+    nothing_to_try = page.partition("Three more names tell")[2].partition("\n\n")[0]
+    others = set(re.findall(r"`([^`]+)` \(", nothing_to_try))
+    here = {item.name: item for item in (*examine(), *examine(SandboxSettings(backend="process")))}
+    assert set(here) | {"sandbox"} == names | others
+    assert not names & others
+    assert [item for name, item in here.items() if name in names and not item.ok] == []
+
+
+def _table(page: str, *headings: str) -> list[dict[str, str]]:
+    """The rows of the table whose first columns are called so."""
+    lines = iter(page.splitlines())
+    columns = next(cells for line in lines if (cells := _cells(line))[: len(headings)] == list(headings))
+    next(lines)
+    return [dict(zip(columns, _cells(line), strict=True)) for line in takewhile(bool, lines)]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def test_the_example_paper_holds_together(example_folder: Path) -> None:
