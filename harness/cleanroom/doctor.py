@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from harness.cleanroom.sandbox import (
     SandboxSettings,
 )
 from harness.errors import HarnessFault, ReproofError, SandboxError
+from harness.scratch import scratch
 
 _LIMITS = Limits(cpu=5, wall=15, memory=96 << 20, processes=24, disk=2 << 20)
 _INSIDE = r"""
@@ -167,8 +167,7 @@ def _refused(outcome: tuple[bool, str]) -> bool:
 
 def _look_inside(sandbox: Sandbox) -> dict[str, tuple[bool, str]]:
     """Run the probe: for each thing attempted, whether it worked, and what was said."""
-    with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as server:
-        folder = Path(name)
+    with scratch("doctor") as folder, socket.create_server(("127.0.0.1", 0)) as server:
         (folder / "private").mkdir()
         for path in ("private/secret", "secret", "public"):
             (folder / path).write_text("readable")
