@@ -8,6 +8,9 @@ from harness.attempt.participant import Assignment, Outcome
 from harness.attempt.task import alternative_files
 from harness.attempt.workspace import commit_all, fill
 
+REPEATABLE = True
+"""What it leaves is the same whenever it is done, so after an interruption it is done anew."""
+
 
 def work(assignment: Assignment) -> Outcome:
     """Lay the second opinion over the starter and commit it."""

@@ -14,6 +14,9 @@ from harness.errors import ConfigError, unknown
 from harness.road import road_of
 from harness.validation.hard_coder import FORMS, hard_coder_files
 
+REPEATABLE = True
+"""What it leaves is the same whenever it is done, so after an interruption it is done anew."""
+
 
 class Options(BaseModel):
     """What configs/participant/hard_coder.yaml says."""

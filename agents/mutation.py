@@ -9,6 +9,9 @@ from harness.attempt.task import overlay_tree
 from harness.attempt.workspace import commit_all, fill
 from harness.paper.mutations import find_mutation
 
+REPEATABLE = True
+"""What it leaves is the same whenever it is done, so after an interruption it is done anew."""
+
 
 def work(assignment: Assignment) -> Outcome:
     """Lay the mutated reference over the starter and commit it."""

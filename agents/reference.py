@@ -8,6 +8,9 @@ from harness.attempt.participant import Assignment, Outcome
 from harness.attempt.task import reference_files
 from harness.attempt.workspace import commit_all, fill
 
+REPEATABLE = True
+"""What it leaves is the same whenever it is done, so after an interruption it is done anew."""
+
 
 def work(assignment: Assignment) -> Outcome:
     """Lay the reference over the starter and commit it."""

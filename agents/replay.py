@@ -11,6 +11,9 @@ from harness.attempt.participant import Assignment, Outcome
 from harness.attempt.replay import replay
 from harness.errors import ConfigError
 
+REPEATABLE = True
+"""What it leaves is the same whenever it is done, so after an interruption it is done anew."""
+
 
 class Options(BaseModel):
     """What configs/participant/replay.yaml says."""

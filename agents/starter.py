@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from harness.attempt.participant import Assignment, Outcome
 
+REPEATABLE = True
+"""What it leaves is the same whenever it is done, so after an interruption it is done anew."""
+
 
 def work(assignment: Assignment) -> Outcome:
     """Do nothing."""

@@ -18,7 +18,7 @@ from harness.attempt.confined import BUNDLE_FILE
 from harness.attempt.contents import is_hash
 from harness.attempt.desk import SUBMISSIONS, Desk
 from harness.attempt.installed import find
-from harness.attempt.participant import Assignment, Outcome, open_agent
+from harness.attempt.participant import Assignment, Outcome, find_agents, open_agent
 from harness.attempt.plumbing import Files
 from harness.attempt.quarters import take_sign
 from harness.attempt.submission import (
@@ -212,7 +212,7 @@ def work(
         road.desk.note("paused", reason="interrupted")
         raise
     road.desk.witness()
-    road.desk.note("paused", reason=outcome.ended)
+    road.desk.note("paused", reason=outcome.ended, worked=True)
     road.tell(f"worked: {outcome.note}")
     _keep_trajectory(road)
     return outcome
@@ -233,6 +233,28 @@ def _program(agent: object, options: Mapping[str, object]) -> dict[str, Any]:
     """The program behind an adapter and its version, for the ledger; nothing for an adapter that installs none."""
     known = getattr(agent, "INSTALLATION", None)
     return {} if known is None else {"program": f"{known.program} {find(known, options).version}"}
+
+
+def ensure_work_counts(road: Road, agents: Path | None = None) -> None:
+    """See that what an interruption has left is work, and not half of what a participant would do again.
+
+    Raises:
+        UsageError: They do the same each time, were interrupted in its midst, and so are begun anew.
+    """
+    adapter = road.attempt.participant.adapter
+    if has_worked(road) or adapter not in find_agents(agents):
+        return
+    if getattr(open_agent(adapter, agents), "REPEATABLE", False):
+        raise UsageError(
+            "this participant was interrupted half way, and does the same each time",
+            where=road.attempt.id,
+            remedy="begin it anew with the same `reproof attempt`; what it has left counts nothing",
+        )
+
+
+def has_worked(road: Road) -> bool:
+    """Whether the participant's work came to its end."""
+    return any(event.kind == "paused" and event.data.get("worked") for event in road.desk.events())
 
 
 def replace_attempt(road: Road, reason: str) -> None:
@@ -394,12 +416,15 @@ def ensure_submission(road: Road) -> HandedIn:
         UsageError: A person has not handed anything in, and has time left to.
     """
     if road.desk.submissions:
+        with road.desk.held():
+            road.desk.recover()
         return road.submission()
     if road.attempt.participant.adapter == "human":
         if road.desk.account().state == "over":
             return close(road)
         remedy = "they hand it in themselves, with `reproof submit`, or it is handed in when their time is used up"
         raise UsageError("nothing was handed in yet", where=road.attempt.id, remedy=remedy)
+    ensure_work_counts(road)
     road.desk.stop_lost_clock()
     replaced = any(event.kind == "replaced" for event in road.desk.events())
     fault: Fault = "harness" if replaced else "none"

@@ -191,10 +191,12 @@ class Desk:
         for folder in self.submissions[counted:]:
             handed = read_slip(folder / "submission.json", HandedIn)
             self.note("submitted", commit=handed.commit, tree=handed.tree)
+        written = {event.data.get("job") for event in self.events() if event.kind == "executed"}
         for path, data in self._executing():
             with contextlib.suppress(OSError), path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.note("executed", **data.counted, ended="lost")
+                if data.job not in written:
+                    self.note("executed", **data.counted, ended="lost")
                 path.unlink(missing_ok=True)
                 if Path(data.gateway).parent == path.parent:
                     import shutil

@@ -16,6 +16,7 @@ from harness.attempt.desk import Desk
 from harness.attempt.work import WORKSPACE
 from harness.cleanroom.sandbox import Mount
 from harness.errors import ConfigError
+from harness.scratch import scratch
 
 HOME = "/reproof/home"
 """The agent's own folder, kept beside the attempt afterwards and shown to nobody else."""
@@ -90,16 +91,16 @@ def quarters(desk: Desk, launch: Launch) -> Iterator[Quarters]:
     for name, text in launch.files.items():
         _lay(home, name, text)
     # the path of a socket has to be short, and an attempt's folder may lie deep
-    with tempfile.TemporaryDirectory(prefix="reproof-", dir=_short()) as made:
-        tools, lines = Path(made, "bin"), Path(made, "lines")
+    with scratch(within=_short()) as made:
+        tools, lines = made / "bin", made / "lines"
         tools.mkdir()
         lines.mkdir(mode=0o700)
         _client(tools / "reproof")
         yield Quarters(home=home, tools=tools, lines=lines)
 
 
-def _short() -> str | None:
-    return None if len(tempfile.gettempdir()) < 40 else "/tmp"
+def _short() -> Path | None:
+    return None if len(tempfile.gettempdir()) < 40 else Path("/tmp")
 
 
 def _client(file: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -18,6 +17,7 @@ from harness.attempt.ledger import Event, Kind
 from harness.attempt.submission import DEFAULT_LIMITS
 from harness.cleanroom.sandbox import Mount, Sandbox
 from harness.errors import UsageError
+from harness.scratch import scratch
 
 _KINDS = ("started", "resumed", "paused", "noted", "executed", "committed", "submitted", "handed over")
 """What a participant's own work leaves in a ledger."""
@@ -71,9 +71,9 @@ def _bring(desk: Desk, bundle: Path, commits: list[str], sandbox: Sandbox) -> No
         Mount(source=desk.workspace, target=WORK, writable=True, quota=desk.attempt.budget.disk),
         Mount(source=bundle.resolve(), target=f"/in/{BUNDLE_FILE}"),
     )
-    with tempfile.TemporaryDirectory(prefix="reproof-replay-") as scratch:
+    with scratch("replay") as folder:
         words = (WORK, f"/in/{BUNDLE_FILE}", *commits)
-        done = run_git(sandbox, REPLAY, *words, mounts=mounts, files=(), into=Path(scratch), limits=work)
+        done = run_git(sandbox, REPLAY, *words, mounts=mounts, files=(), into=folder, limits=work)
     if done.exit != 0:
         raise refusal(done, "the history cannot be replayed", where=bundle, limits=work)
 

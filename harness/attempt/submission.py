@@ -6,7 +6,6 @@ Nothing Git reports from there is believed: every byte that is stored is hashed 
 from __future__ import annotations
 
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from harness.attempt.repository import ensure_plain, not_plain, oddity
 from harness.attempt.task import commit_of
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
+from harness.scratch import scratch
 
 UNCOMMITTED = "uncommitted work, as it was handed in"
 """Message of the commit made of what was left uncommitted."""
@@ -125,8 +125,8 @@ def commit_uncommitted(
         SandboxError: Git is missing in the clean room.
     """
     mount = Mount(source=workspace.resolve(), target=WORK, writable=True, quota=quota)
-    with tempfile.TemporaryDirectory(prefix="reproof-save-") as scratch:
-        into, work, words = Path(scratch), limits.work, (WORK, UNCOMMITTED)
+    with scratch("save") as into:
+        work, words = limits.work, (WORK, UNCOMMITTED)
         if odd := oddity(workspace):
             return Saved(commit=None, log="", problem=str(not_plain(workspace, odd)))
         done = run_git(
@@ -163,8 +163,8 @@ def bundle(
     """
     ensure_plain(workspace)
     mounts, files = (Mount(source=workspace.resolve(), target=WORK),), ("head", BUNDLE_FILE)
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=into) as scratch:
-        out, work = Path(scratch), limits.work
+    with scratch("bundle", within=into) as out:
+        work = limits.work
         done = run_git(sandbox, BUNDLE, WORK, base, mounts=mounts, files=files, into=out, limits=work, idle=limits.idle)
         if done.exit == NO_COMMIT:
             said = done.log.strip() or None
@@ -260,8 +260,8 @@ def picture(workspace: Path, *, sandbox: Sandbox, limits: IntakeLimits = DEFAULT
     ensure_plain(workspace)
     mount, names = Mount(source=workspace.resolve(), target=WORK), ("head", "listing", "blobs")
     words = (str(limits.files + 1), str(limits.total + _HEADER * limits.files))
-    with tempfile.TemporaryDirectory(prefix="reproof-picture-") as scratch:
-        out, work = Path(scratch), limits.work
+    with scratch("picture") as out:
+        work = limits.work
         done = run_git(
             sandbox, PICTURE, WORK, *words, mounts=(mount,), files=names, into=out, limits=work, idle=limits.idle
         )
@@ -288,8 +288,8 @@ def keep_tree(files: Files, store: Path) -> str:
     folder = store / "trees" / tree
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
-        with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
-            _lay_out(Path(scratch, tree), folder, files)
+        with scratch("tree", within=folder.parent) as staging:
+            _lay_out(staging / tree, folder, files)
     if not _intact(folder, files):
         raise _damaged(folder)
     return tree
@@ -319,8 +319,8 @@ def _unpack(
 ) -> _Account:
     """Fetch a bundle in the sandbox, into a repository that holds nothing but the start commit."""
     most = (limits.commits + 1, limits.files + 1, limits.total + _HEADER * limits.files)
-    with tempfile.TemporaryDirectory(prefix="reproof-intake-") as scratch:
-        repository, out, work = Path(scratch, "repository"), Path(scratch, "out"), limits.work
+    with scratch("intake") as staging:
+        repository, out, work = staging / "repository", staging / "out", limits.work
         lay_repository(repository, objects, head=base, bare=True)
         out.mkdir()
         shown = {"/in/repository": repository, f"/in/{BUNDLE_FILE}": bundle.resolve()}
@@ -375,12 +375,12 @@ def _stored(files: Files, store: Path, *, commit: str, history: tuple[tuple[str,
     )
 
 
-def _lay_out(scratch: Path, folder: Path, files: Files) -> None:
-    scratch.mkdir()
-    scratch.chmod(0o755)
-    write_files(scratch, files)
+def _lay_out(staged: Path, folder: Path, files: Files) -> None:
+    staged.mkdir()
+    staged.chmod(0o755)
+    write_files(staged, files)
     try:
-        scratch.rename(folder)
+        staged.rename(folder)
     except OSError:
         # Another process was first; what it has laid out is checked like any other.
         if not folder.exists():

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from harness.cleanroom.sandbox import (
     SandboxSettings,
 )
 from harness.errors import HarnessFault, ReproofError, SandboxError
+from harness.scratch import scratch
 
 _LIMITS = Limits(cpu=5, wall=15, memory=96 << 20, processes=24, disk=2 << 20)
 _NEVER = "do not run untrusted code on this machine"
@@ -129,8 +129,8 @@ def _refused(outcome: tuple[bool, str]) -> bool:
 
 def _look_inside(sandbox: Sandbox) -> dict[str, tuple[bool, str]]:
     """Run the probe: for each thing attempted, whether it worked, and what was said."""
-    with tempfile.TemporaryDirectory() as name, _listening() as (port, abstract):
-        folder = Path(name, "mounted")
+    with scratch("doctor") as made, _listening() as (port, abstract):
+        folder = made / "mounted"
         (folder / "private").mkdir(parents=True)
         for path in ("private/secret", "secret", "public", "../elsewhere"):
             (folder / path).write_text("readable")
@@ -143,7 +143,7 @@ def _look_inside(sandbox: Sandbox) -> dict[str, tuple[bool, str]]:
         outside = {
             "port": port,
             "socket": abstract,
-            "elsewhere": str(folder.parent / "elsewhere"),
+            "elsewhere": str(made / "elsewhere"),
             "variables": sorted(set(os.environ) - {*layout.environment(job), "PWD"}),
             "namespaces": {kind: Path(f"/proc/self/ns/{kind}").stat().st_ino for kind in ("pid", "ipc", "mnt", "uts")},
         }
@@ -191,9 +191,9 @@ def _limits(sandbox: Sandbox) -> Iterator[Property]:
 
 def _disk(sandbox: Sandbox) -> Property:
     """Write into a folder of the host that may be written, which no tmpfs limits."""
-    with tempfile.TemporaryDirectory() as name:
+    with scratch("doctor") as folder:
         code = "open('big', 'wb').write(bytes(32 << 20))\nimport time; time.sleep(3)"
-        mount = Mount(source=Path(name), target="/probe", writable=True)
+        mount = Mount(source=folder, target="/probe", writable=True)
         command = (sys.executable, "-I", "-S", "-c", code)
         done = sandbox.run(Job(command=command, limits=_LIMITS, mounts=(mount,), cwd="/probe"))
     return _property("disk limit", ok=done.killed_by == "disk", detail=_ending(done, "32 MiB under 2 MiB"))

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
@@ -23,6 +22,7 @@ from harness.cleanroom.quota import TreeQuota
 from harness.cleanroom.sandbox import Completed, Isolation, Job, SandboxSettings
 from harness.cleanroom.supervise import Ending, Watch
 from harness.errors import HarnessFault, SandboxError
+from harness.scratch import scratch
 
 
 class Process:
@@ -52,7 +52,7 @@ class Process:
     def run(self, job: Job, cancel: threading.Event | None = None) -> Completed:
         """Run one job (see `Sandbox.run`)."""
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reproof-")))
+            folder = stack.enter_context(scratch("process"))
             real = _Real(job, folder)
             mark = f"REPROOF_JOB={uuid.uuid4().hex}"
             meter = _meter(job, mark)

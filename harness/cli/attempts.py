@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 @click.command(context_settings={"ignore_unknown_options": False})
 @click.argument("overrides", nargs=-1, shell_complete=offer_overrides)
+@click.option("--anew", is_flag=True, help="Cancel what the same command has left, and begin anew.")
 @as_json
-def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
-    """Take a participant from brief to score.
+def attempt(overrides: tuple[str, ...], anew: bool, as_json: bool) -> None:
+    """Take a participant from brief to score; after an interruption the same command goes on.
 
     OVERRIDES are Hydra's: paper=ID participant=reference|starter|mutation|command, budget.wall="2 h", sandbox=process,
     slots=all, results=FOLDER. `a=x,y` makes an attempt for each value, and participant.repeats=K makes K of each;
@@ -41,32 +42,9 @@ def attempt(overrides: tuple[str, ...], as_json: bool) -> None:
       reproof attempt paper=tree_search participant=mutation participant.name=NAME --json
       reproof attempt paper=tree_search,open_loop participant=reference participant.repeats=3
     """
-    run_attempts(overrides, as_json=as_json)
+    from harness.cli.asked import run_attempts
 
-
-def run_attempts(overrides: tuple[str, ...], *, as_json: bool) -> None:
-    """Make the attempt that some overrides ask for, and print its score; several are carried out as a plan."""
-    from harness.cli.terminal import Teller
-    from harness.config import compose
-    from harness.handing import ensure_no_person, hand_in, hand_out, work_on
-
-    asked = compose(overrides)
-    if sum(settings.participant.repeats for settings in asked) > 1:
-        from harness.cli.plans import begin
-
-        begin(asked, overrides, as_json=as_json)
-        return
-    [settings] = asked
-    ensure_no_person(settings)
-    with Teller() as teller:
-        road = hand_out(settings, tell=teller.say, progress=teller.progress)
-        with going_on(road):
-            hand_in(road, work_on(road, settings))
-        result = finish(road)
-        late = mirrored(road)
-    print_json(result.model_dump(mode="json")) if as_json else show(road, result)
-    if late is not None:
-        raise late
+    run_attempts(overrides, as_json=as_json, anew=anew)
 
 
 @contextmanager
@@ -75,7 +53,8 @@ def going_on(road: Road) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        road.tell(f"interrupted; go on with: reproof rerun {road.attempt.id} --results {road.store.root}")
+        again = f"reproof rerun {road.attempt.id} --results {road.store.root}"
+        road.tell(f"interrupted; go on with the same command, or: {again}")
         raise
 
 

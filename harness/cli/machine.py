@@ -80,7 +80,7 @@ def demo(results: Path, as_json: bool) -> None:
     Example:
       reproof demo
     """
-    from harness.cli.attempts import run_attempts
+    from harness.cli.asked import run_attempts
     from harness.config import quoted
 
     run_attempts((*DEMO, f"results={quoted(results)}", *_waivers()), as_json=as_json)

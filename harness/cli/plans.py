@@ -12,11 +12,9 @@ from harness.cli.desk import results_option
 from harness.cli.terminal import as_json, asks, ensure_meant, print_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.config import Settings
     from harness.errors import MirrorFault
     from harness.plan.plan import Place
+    from harness.plan.standing import PlanStanding
     from harness.road import Road
     from harness.scoring.score import Score
 
@@ -97,7 +95,8 @@ def resume(name: str | None, failed: bool, results: Path, as_json: bool) -> None
     if look(place).state == "cancelled":
         remedy = "ask for what is left anew; `reproof plan show --json` has what the command said, as `overrides`"
         raise UsageError("this plan was cancelled", where=place.folder.name, remedy=remedy)
-    carry_out(place, as_json=as_json, failed_too=failed)
+    with place.taken():
+        carry_on(place, as_json=as_json, failed_too=failed)
 
 
 @plan.command()
@@ -133,9 +132,13 @@ def cancel(name: str | None, now: bool, yes: bool, results: Path, as_json: bool)
 
 def _show(place: Place, as_json: bool) -> None:
     from harness.plan.carry import look
+
+    _tell(look(place), place, as_json)
+
+
+def _tell(found: PlanStanding, place: Place, as_json: bool) -> None:
     from harness.report.plans import facts, lines
 
-    found = look(place)
     if as_json:
         print_json(facts(found))
         return
@@ -143,20 +146,8 @@ def _show(place: Place, as_json: bool) -> None:
         click.echo(line)
 
 
-def begin(asked: Sequence[Settings], overrides: Sequence[str], *, as_json: bool) -> None:
-    """Make a plan of several attempts, and carry it out."""
-    from datetime import UTC, datetime
-
-    from harness.plan.asked import items_of
-    from harness.plan.plan import keep_plan
-
-    items = items_of(asked)
-    place = keep_plan(items, overrides, results=asked[0].results, now=datetime.now(UTC))
-    carry_out(place, as_json=as_json)
-
-
-def carry_out(place: Place, *, as_json: bool, failed_too: bool = False) -> None:
-    """Carry a plan out, show how far it came, and end with the fault that kept it from its end.
+def carry_on(place: Place, *, as_json: bool, failed_too: bool = False) -> None:
+    """Carry a taken plan out, show how far it came, and end with the fault that kept it from its end.
 
     Raises:
         HarnessFault: It stalled, or items failed by no fault of their participants.
@@ -164,7 +155,7 @@ def carry_out(place: Place, *, as_json: bool, failed_too: bool = False) -> None:
     """
     from harness.cli.terminal import Teller
     from harness.errors import HarnessFault
-    from harness.plan.carry import Carrier, look
+    from harness.plan.carry import Carrier
 
     late: list[MirrorFault] = []
     fault: HarnessFault | None = None
@@ -181,18 +172,19 @@ def carry_out(place: Place, *, as_json: bool, failed_too: bool = False) -> None:
     with Teller() as teller:
         carrier = Carrier(place=place, plan=place.plan(), finish=finish, tell=teller.say, progress=teller.progress)
         try:
-            carrier.carry_out(failed_too=failed_too)
+            carrier.go_on(failed_too=failed_too)
         except HarnessFault as error:  # it stalled: how far it came is shown first
             fault = error
         except KeyboardInterrupt:
-            if look(place).state != "cancelled":
+            if carrier.standing.state != "cancelled":
                 teller.say(f"interrupted; everything that was done is kept; go on with: {again}")
                 raise
             teller.say("cancelled; the attempt under way was interrupted, and is kept")
-    _show(place, as_json)
+    _tell(carrier.standing, place, as_json)
     if fault is not None:
         raise fault
-    if failed := look(place).count("failed"):
+    carrier.close()
+    if failed := carrier.standing.count("failed"):
         which = f"{failed} of {len(carrier.plan.items)} attempts"
         raise HarnessFault(f"{which} failed by no fault of their participants", remedy=f"{again} --failed")
     if late:

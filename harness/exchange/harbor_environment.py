@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +15,7 @@ from harbor.environments.capabilities import EnvironmentCapabilities
 from harbor.trial.errors import AgentTimeoutError
 
 from harness.exchange.call import Call, CallError
+from harness.scratch import scratch
 
 _LOGS, _TESTS, _SOLUTION = "/logs", "/tests", "/solution"
 _FOLDERS = [_LOGS, _TESTS, _SOLUTION]
@@ -146,9 +146,9 @@ class ReproofEnvironment(BaseEnvironment):
 
     async def download_file(self, source_path: str, target_path: Path | str) -> None:
         """Bring one file out of the room."""
-        with tempfile.TemporaryDirectory(prefix="reproof-harbor-") as made:
-            got = await self._asked.ask("get", path=source_path, into=made)
-            found = Path(made, PurePosixPath(source_path).name)
+        with scratch("harbor") as made:
+            got = await self._asked.ask("get", path=source_path, into=str(made))
+            found = made / PurePosixPath(source_path).name
             if got["folder"] or not found.is_file():
                 raise FileNotFoundError(source_path)
             Path(target_path).parent.mkdir(parents=True, exist_ok=True)

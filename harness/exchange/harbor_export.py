@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from harness.errors import UsageError
 from harness.paper.load import Paper
 from harness.paper.mutations import REFERENCE
 from harness.record.files import write_text
+from harness.scratch import scratch
 
 FACTS = "reproof.json"
 """In a task's environment folder: which paper it is of."""
@@ -130,8 +130,8 @@ def export_task(paper: Paper, into: Path) -> Exported:
         remedy = "remove it, or name another folder"
         raise UsageError("a task is written into a new folder", where=folder, remedy=remedy)
     into.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".reproof-", dir=into) as made:
-        staged = Path(made, "task")
+    with scratch("task", within=into) as made:
+        staged = made / "task"
         start = _environment(paper, staged / "environment")
         _texts(paper, staged, start)
         oracle = _solution(paper, staged / "solution")
@@ -165,9 +165,9 @@ def _texts(paper: Paper, folder: Path, start: str) -> None:
 
 def _environment(paper: Paper, folder: Path) -> str:
     """The start commit as a container gets it; gives its hash."""
-    with tempfile.TemporaryDirectory(prefix="reproof-export-") as made:
-        start = create_workspace(paper, Path(made, "workspace"))
-        packed = _packed(Path(made, "workspace"))
+    with scratch("export") as made:
+        start = create_workspace(paper, made / "workspace")
+        packed = _packed(made / "workspace")
     folder.mkdir(parents=True)
     (folder / "workspace.tar").write_bytes(packed)
     write_text(folder / "Dockerfile", _DOCKERFILE.format(workspace=WORKSPACE))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, overload
@@ -20,6 +19,7 @@ from inspect_ai.util import (
 )
 
 from harness.exchange.call import Call, CallError
+from harness.scratch import scratch
 
 _KINDS: dict[str, type[OSError]] = {
     "FileNotFoundError": FileNotFoundError,
@@ -84,8 +84,8 @@ class ReproofSandbox(SandboxEnvironment):
         """Run a command in the room, as its only user."""
         if user is not None:
             raise SandboxUserUnsupportedError(f"there is one user in Reproof's clean room, and it is not {user!r}")
-        with tempfile.TemporaryDirectory(prefix="reproof-inspect-") as made:
-            given = _kept(input, Path(made))
+        with scratch("inspect") as made:
+            given = _kept(input, made)
             asked = {"words": cmd, "folder": self._at(cwd or "."), "environment": env or {}, "seconds": timeout}
             try:
                 ran = await self.call.ask("execute", given=given, **asked)
@@ -103,9 +103,9 @@ class ReproofSandbox(SandboxEnvironment):
 
     async def write_file(self, file: str, contents: str | bytes) -> None:
         """Write a file of the room."""
-        with tempfile.TemporaryDirectory(prefix="reproof-inspect-") as made:
+        with scratch("inspect") as made:
             try:
-                await self.call.ask("write", source=_kept(contents, Path(made)), path=self._at(file))
+                await self.call.ask("write", source=_kept(contents, made), path=self._at(file))
             except CallError as error:
                 raise _told(error) from error
 
@@ -117,12 +117,12 @@ class ReproofSandbox(SandboxEnvironment):
 
     async def read_file(self, file: str, text: bool = True) -> str | bytes:
         """Read a file of the room."""
-        with tempfile.TemporaryDirectory(prefix="reproof-inspect-") as made:
+        with scratch("inspect") as made:
             try:
-                got = await self.call.ask("get", path=self._at(file), into=made)
+                got = await self.call.ask("get", path=self._at(file), into=str(made))
             except CallError as error:
                 raise _told(error) from error
-            found = Path(made, PurePosixPath(file).name)
+            found = made / PurePosixPath(file).name
             if got["folder"]:
                 raise IsADirectoryError(file)
             if not found.is_file():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from harness.record.files import Store, write_text
 from harness.rerun.engine import Progress
 from harness.road import Road, Tell, resume
 from harness.scoring.score import Score
+from harness.scratch import scratch
 from harness.trajectory.keep import FILE as TRAJECTORY_FILE
 from harness.trajectory.keep import text_of
 from harness.trajectory.read import read_trajectory
@@ -156,15 +156,15 @@ def _hand_in(trial: Trial, road: Road) -> None:
 
 def _bring(road: Road, content: bytes) -> None:
     limits = DEFAULT_LIMITS.work
-    with tempfile.TemporaryDirectory(prefix="reproof-take-") as scratch:
-        bundle = Path(scratch, BUNDLE_FILE)
+    with scratch("take") as staging:
+        bundle = staging / BUNDLE_FILE
         bundle.write_bytes(content)
         quota = road.attempt.budget.disk
         mounts = (
             Mount(source=road.workspace, target="/work", writable=True, quota=quota),
             Mount(source=bundle, target=f"/in/{BUNDLE_FILE}"),
         )
-        into = Path(scratch, "out")
+        into = staging / "out"
         into.mkdir()
         words = ("/work", f"/in/{BUNDLE_FILE}")
         done = run_git(road.sandbox, _BRING, *words, mounts=mounts, files=(), into=into, limits=limits)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from string import Template
 
 from harness.errors import UsageError
 from harness.folders import find_papers
+from harness.scratch import scratch
 
 TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".template"
@@ -46,8 +46,8 @@ def create_paper(name: str, into: Path, *, title: str | None = None) -> Scaffold
     values = {"id": name, **_titled(title)}
     texts = {file: Template(text).substitute(values) for file, text in _templates()}
     try:
-        with _made(into), tempfile.TemporaryDirectory(dir=into, prefix=".new-") as staging:
-            staged = Path(staging) / name
+        with _made(into), scratch("new", within=into) as staging:
+            staged = staging / name
             _write(staged, texts)
             staged.rename(folder)
     except OSError as error:

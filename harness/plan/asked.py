@@ -37,7 +37,7 @@ def items_of(asked: Sequence[Settings]) -> list[Item]:
     if len(folders := {settings.results.resolve() for settings in asked}) > 1:
         remedy = "leave `results` the same, and read several of them together: reproof leaderboard --results A "
         raise UsageError("one plan has one results folder", got=", ".join(map(str, folders)), remedy=remedy)
-    if any(settings.workspace for settings in asked):
+    if count > 1 and any(settings.workspace for settings in asked):
         raise UsageError("each attempt needs a workspace of its own", got="workspace=...", remedy="leave it out")
     versions = [ensure_ready(settings) for settings in asked]
     turns = [
@@ -76,6 +76,7 @@ def frozen(settings: Settings) -> dict[str, Any]:
         "models": {**values["models"], "prices": _absolute(settings.models.prices)},
         "private_path": _absolute(settings.private_path),
         "agents_path": _absolute(settings.agents_path),
+        "workspace": _absolute(settings.workspace),
     }
     return {**values, **places, "participant": {**who.pop("options"), **who}}
 

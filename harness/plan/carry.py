@@ -15,8 +15,8 @@ from harness.attempt.desk import Desk, head_of
 from harness.attempt.participant import Outcome
 from harness.attempt.submission import kept_files, picture
 from harness.config import Settings
-from harness.errors import HarnessFault, RecordError, SubmissionError
-from harness.handing import ensure_submission, hand_in, hand_out, work_on
+from harness.errors import HarnessFault, RecordError, SubmissionError, UsageError
+from harness.handing import ensure_submission, ensure_work_counts, hand_in, hand_out, has_worked, work_on
 from harness.paper.quantities import show_seconds
 from harness.plan import journal
 from harness.plan.asked import ensure_still_ready, thawed
@@ -44,6 +44,8 @@ class Carrier:
     finish: Finish
     tell: Tell
     progress: Progress = silent
+    trying: bool = True
+    """Whether faults of ours and of the model are tried again; if not, whoever asked hears of them, and asks again."""
 
     def carry_out(self, *, failed_too: bool = False) -> None:
         """Take up what is left, item by item, until there is nothing, or somebody cancels it.
@@ -56,12 +58,29 @@ class Carrier:
             HarnessFault: It stalled; it can be taken up again.
         """
         with self.place.taken():
-            try:
-                self._carry(failed_too=failed_too)
-            except KeyboardInterrupt:
-                if self._now().state == "cancelling":
-                    self._note("cancelled")
-                raise
+            self.go_on(failed_too=failed_too)
+            self.close()
+
+    def go_on(self, *, failed_too: bool = False) -> None:
+        """The same of a plan that was taken before, and is closed once its end has been told."""
+        try:
+            self._carry(failed_too=failed_too)
+        except KeyboardInterrupt:
+            if self._now().state == "cancelling":
+                self._note("cancelled")
+            raise
+
+    def close(self) -> None:
+        """Say that it has ended, if it has; the same command then asks for something new."""
+        self._mark_superseded()
+        now = self._now()
+        if now.state == "cancelling":
+            self._note("cancelled")
+        elif now.state != "cancelled" and not now.left and not self._is_closed():
+            self._note("done")
+
+    def _is_closed(self) -> bool:
+        return any(event.kind == "done" for event in journal.read(self.place.journal)[-1:])
 
     def _carry(self, *, failed_too: bool) -> None:
         if failed_too:
@@ -73,7 +92,12 @@ class Carrier:
             self._mark_superseded()
             self._try(left[0], self._said(left))
             self._stop_if_stalled()
-        self._close()
+        self._mark_superseded()
+
+    @property
+    def standing(self) -> PlanStanding:
+        """How far it is, once it is left alone."""
+        return standing(self.plan, journal.read(self.place.journal), running=False)
 
     def _now(self) -> PlanStanding:
         return standing(self.plan, journal.read(self.place.journal), running=True)
@@ -90,14 +114,6 @@ class Carrier:
         for item in self._now().items:
             if item.state == "failed":
                 self._note("again", item=item.item.number)
-
-    def _close(self) -> None:
-        self._mark_superseded()
-        state = self._now().state
-        if state == "cancelling":
-            self._note("cancelled")
-        elif state != "cancelled" and not any(event.kind == "done" for event in journal.read(self.place.journal)[-1:]):
-            self._note("done")
 
     def _said(self, left: list[ItemStanding]) -> str:
         found, total = self._now(), len(self.plan.items)
@@ -122,14 +138,16 @@ class Carrier:
         number, settings = found.item.number, thawed(found.item)
         road = self._under_way(found)
         name = road.attempt.id if road else self._name(found, settings)
-        self.tell(f"{self.plan.id}: {said}{', goes on' if road else ''}")
+        if self.trying:
+            self.tell(f"{self.plan.id}: {said}{', goes on' if road else ''}")
         self._note("continued" if road else "begun", item=number, attempt=name)
         try:
             facts = self._carried(road, settings, name)
-        except SubmissionError as error:
-            facts = {"fault": "submission", "said": f"refused: {error.message}"}
-        except Exception as error:  # whatever it is, it is no participant's: attributed, kept, and tried again
-            facts = {"fault": "harness", "said": _words(error)}
+        except Exception as error:  # whatever it is, if it is no participant's: attributed, kept, and tried again
+            facts = _attributed(error)
+            if not self.trying:
+                self._note("ended", item=number, attempt=name, **facts)
+                raise
         ended = self._note("ended", item=number, attempt=name, **facts)
         if ended.fault in FAULTS_OF_OURS:
             self.tell(f"{name}: a fault of {'the model' if ended.fault == 'model' else 'ours'}: {ended.brief}")
@@ -140,7 +158,7 @@ class Carrier:
             handed = _handed_in(road, work_on(road, settings))
         else:
             handed = ensure_submission(road)
-        if handed.fault in FAULTS_OF_OURS:
+        if self.trying and handed.fault in FAULTS_OF_OURS:
             return {"fault": handed.fault, "said": handed.note}
         score = self.finish(road)
         return {"fault": handed.fault, "said": handed.ended, "verdict": score.verdict, "score": score.score.value}
@@ -172,7 +190,7 @@ class Carrier:
         road = road_of(desk, tell=self.tell, progress=self.progress, private_path=private)
         if desk.submissions:
             return None if road.submission().fault in FAULTS_OF_OURS else road
-        return road if found.last.ended is None and _holds_work(road) else None
+        return road if found.last.ended is None and _holds_work(road, thawed(found.item).agents_path) else None
 
     def _mark_superseded(self) -> None:
         """Say in the ledgers of attempts that count nothing which one stands in their place."""
@@ -182,6 +200,7 @@ class Carrier:
                 continue
             try:
                 if not any(event.kind == "replaced" and event.data.get("by") == by for event in desk.events()):
+                    desk.stop_lost_clock()
                     fault = old.ended.fault if old.ended else "harness"
                     desk.note("replaced", plan=self.plan.id, by=by, fault=fault)
             except RecordError as error:
@@ -198,8 +217,15 @@ def _handed_in(road: Road, outcome: Outcome) -> HandedIn:
         raise
 
 
-def _holds_work(road: Road) -> bool:
-    """Whether somebody has worked in the workspace since it was handed out."""
+def _holds_work(road: Road, agents: Path | None) -> bool:
+    """Whether somebody has worked in the workspace since it was handed out, who would not do the same again."""
+    with contextlib.suppress(RecordError):  # a ledger that is damaged is told of when the work is handed in
+        if has_worked(road):
+            return True
+        try:
+            ensure_work_counts(road, agents)
+        except UsageError:
+            return False
     if head_of(road.workspace) not in (None, road.attempt.start_commit):
         return True
     try:
@@ -209,8 +235,11 @@ def _holds_work(road: Road) -> bool:
     return dict(there) != dict(kept_files(road.attempt.start_tree, road.store.root))
 
 
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _attributed(error: Exception) -> dict[str, Any]:
+    """Whose fault an error is, and what is said of it."""
+    if isinstance(error, SubmissionError):
+        return {"fault": "submission", "said": f"refused: {error.message}"}
+    return {"fault": "harness", "said": f"{type(error).__name__}: {error}"}
 
 
 def cancel(place: Place, *, now: bool) -> None:

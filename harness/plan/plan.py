@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.errors import RecordError, UsageError, unknown
-from harness.record.files import Slip, Store, canonical, private_folder, read_slip, write_slip
+from harness.record.files import Slip, Store, canonical, land, read_slip, write_slip
 
 FILE, JOURNAL, LOCK = "plan.json", "journal.jsonl", "plan.lock"
 """In the plan's folder."""
@@ -105,16 +105,11 @@ class Place:
         Raises:
             UsageError: Somebody carries it out already.
         """
-        descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if not _locked(descriptor):
+        with _held(self.folder) as mine:
+            if not mine:
                 remedy = f"`reproof plan show {self.folder.name}` shows how far it is; `reproof plan cancel` stops it"
                 raise UsageError("this plan is being carried out", where=self.folder.name, remedy=remedy)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield
-        finally:
-            os.close(descriptor)
 
     def runner(self) -> int | None:
         """The process that carries it out; None: nobody does."""
@@ -132,6 +127,20 @@ class Place:
         return None
 
 
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a plan's lock, with our process id in it; False if somebody else does."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        mine = _locked(descriptor)
+        if mine:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield mine
+    finally:
+        os.close(descriptor)
+
+
 def _locked(descriptor: int) -> bool:
     """Take the lock; who only looks whether it is held holds it for a moment, and is waited for."""
     for _ in range(_LOOKS):
@@ -144,11 +153,22 @@ def _locked(descriptor: int) -> bool:
 
 def keep_plan(items: Sequence[Item], overrides: Sequence[str], *, results: Path, now: datetime) -> Place:
     """Write a plan into a results folder, before anything of it begins."""
+    with made_plan(items, overrides, results=results, now=now) as place:
+        return place
+
+
+@contextlib.contextmanager
+def made_plan(items: Sequence[Item], overrides: Sequence[str], *, results: Path, now: datetime) -> Iterator[Place]:
+    """Write a plan into a results folder, taken already when others find it."""
     name = f"{now:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
     drawn = Plan(id=name, made=now, overrides=list(overrides), items=list(items), fingerprint="")
-    place = Place(private_folder(plans_folder(results) / name))
-    write_slip(place.folder / FILE, msgspec.structs.replace(drawn, fingerprint=drawn.digest()))
-    return place
+    place = Place(plans_folder(results) / name)
+    with contextlib.ExitStack() as stack:
+        with Store(results.resolve()).staging() as staging:
+            write_slip(staging / FILE, msgspec.structs.replace(drawn, fingerprint=drawn.digest()))
+            stack.enter_context(_held(staging))
+            land(staging, place.folder)
+        yield place
 
 
 def plans_folder(results: Path) -> Path:
@@ -173,7 +193,7 @@ def find_plan(name: str | None, results: Path) -> Place:
             raise unknown("plan", name, found, where=plans_folder(results))
         return found[name]
     if not found:
-        remedy = "name another folder with --results; a plan is made by more than one attempt: "
+        remedy = "name another folder with --results; `reproof attempt` makes one: "
         remedy += "reproof attempt paper=tree_search participant.repeats=3"
         raise UsageError("there is no plan here", where=plans_folder(results), remedy=remedy)
     return found[max(found)]

@@ -154,6 +154,12 @@ def _state(events: Sequence[Event], *, running: bool) -> PlanState:
     return {"done": "done", "stalled": "stalled"}.get(kinds[-1], "interrupted")  # type: ignore[return-value]
 
 
+def over(events: Sequence[Event]) -> bool:
+    """Whether a plan has come to its end and said so, or was cancelled."""
+    kinds = [event.kind for event in events]
+    return kinds[-1:] == ["done"] or "cancelled" in kinds or "cancelling" in kinds
+
+
 def _item(item: Item, told: _Told, plan: PlanState) -> ItemStanding:
     tries = tuple(told.tries.values())
     return ItemStanding(item=item, state=_item_state(tries, told.faults, plan), tries=tries, faults=told.faults)
@@ -161,8 +167,10 @@ def _item(item: Item, told: _Told, plan: PlanState) -> ItemStanding:
 
 def _item_state(tries: Sequence[Try], faults: int, plan: PlanState) -> ItemState:
     last = tries[-1].ended if tries else None
+    if last is not None and last.verdict is not None:
+        return "scored"
     if last is not None and last.fault not in FAULTS_OF_OURS:
-        return "scored" if last.verdict is not None else "refused"
+        return "refused"
     if plan == "cancelled":
         return "cancelled"
     if last is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import msgspec
 
@@ -68,13 +70,10 @@ class Store:
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
         """A fresh folder on the store's own file system, gone afterwards."""
-        import shutil  # what is imported here is paid for by verbs that must answer at once
+        from harness.scratch import scratch  # what is imported here is paid for by verbs that must answer at once
 
-        folder = private_folder(self.root / "staging" / os.urandom(16).hex())
-        try:
+        with scratch(within=private_folder(self.root / "staging")) as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def private_folder(path: Path) -> Path:
@@ -100,18 +99,39 @@ def land(staged: Path, final: Path) -> bool:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file's content in one rename, on disk before the name changes."""
+    """Replace a file's content in one rename, on disk before the name changes; what died half way is swept."""
     private_folder(path.parent)
-    staged = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
+    _sweep(path)
+    staged, file = _staged(path)
     try:
-        with staged.open("w", encoding="utf-8") as file:
+        with file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        staged.replace(path)
+            staged.replace(path)
     except BaseException:
         staged.unlink(missing_ok=True)
         raise
+
+
+def _staged(path: Path) -> tuple[Path, TextIO]:
+    """A new file beside another one, held as long as it is open; whoever swept it before it was held gets another."""
+    while True:
+        staged = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
+        file = staged.open("x", encoding="utf-8")
+        with contextlib.suppress(OSError):  # a file system without such locks: then it is swept by nobody either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return staged, file
+        file.close()
+
+
+def _sweep(path: Path) -> None:
+    """Remove what writers of a file have left that were killed; those that live hold theirs."""
+    for staged in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 32}"):
+        with contextlib.suppress(OSError), staged.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            staged.unlink()
 
 
 def write_slip(path: Path, slip: Slip) -> None:

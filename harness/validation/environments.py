@@ -6,9 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -23,6 +21,7 @@ from harness.paper.load import Paper
 from harness.paper.source import read
 from harness.rerun.instance import Instance, draw, pinned
 from harness.rerun.served import served_in, stand_of
+from harness.scratch import scratch
 
 _PATIENCE = 120.0
 """Seconds for a fresh interpreter to open every environment once."""
@@ -171,11 +170,11 @@ def _opened(paper: Paper, asked: dict[str, tuple[bool, dict[str, Any]]]) -> dict
         asked: By id: whether it has an evaluation stream, and the instance that it is opened on.
     """
     own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with tempfile.TemporaryDirectory(prefix="reproof-outside-") as scratch:
-        write_files(Path(scratch), start_files(paper))
+    with scratch("outside") as workspace:
+        write_files(workspace, start_files(paper))
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _OUTSIDE], input=json.dumps(asked), cwd=scratch, env=own, capture_output=True,
+                [sys.executable, "-c", _OUTSIDE], input=json.dumps(asked), cwd=workspace, env=own, capture_output=True,
                 text=True, timeout=_PATIENCE,
             )  # fmt: skip
         except subprocess.TimeoutExpired:

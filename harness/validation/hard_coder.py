@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from harness.record.store import read
 from harness.rerun.engine import known_records
 from harness.rerun.plan import Unit
 from harness.road import Road
+from harness.scratch import scratch
 from harness.validation import replayed
 
 FORMS = {
@@ -52,9 +52,9 @@ def hard_coder_files(road: Road, form: str) -> Files:
 
 
 def _entry(unit: Unit, *, folder: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="reproof-recorded-") as scratch:
-        unit.instance.write_arrays(Path(scratch))
-        instance = replayed.content_of(unit.instance.as_sent(), Path(scratch))
+    with scratch("recorded") as arrays:
+        unit.instance.write_arrays(arrays)
+        instance = replayed.content_of(unit.instance.as_sent(), arrays)
     return {
         "experiment": unit.experiment,
         "parameters": unit.parameters,
