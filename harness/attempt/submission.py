@@ -32,6 +32,7 @@ from harness.attempt.repository import ensure_plain, not_plain, oddity
 from harness.attempt.task import commit_of
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
+from harness.record.files import private_folder
 
 UNCOMMITTED = "uncommitted work, as it was handed in"
 """Message of the commit made of what was left uncommitted."""
@@ -286,7 +287,7 @@ def keep_tree(files: Files, store: Path) -> str:
     """
     tree, _ = snapshot(files)
     folder = store / "trees" / tree
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(folder.parent)
     if not folder.exists():
         with tempfile.TemporaryDirectory(prefix=".tree-", dir=folder.parent) as scratch:
             _lay_out(Path(scratch, tree), folder, files)

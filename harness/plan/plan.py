@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.errors import RecordError, UsageError, unknown
-from harness.record.files import Slip, Store, canonical, private_folder, read_slip, write_slip
+from harness.record.files import Slip, Store, canonical, private_file, private_folder, read_slip, write_slip
 
 FILE, JOURNAL, LOCK = "plan.json", "journal.jsonl", "plan.lock"
 """In the plan's folder."""
@@ -105,7 +105,7 @@ class Place:
         Raises:
             UsageError: Somebody carries it out already.
         """
-        descriptor = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = private_file(self.folder / LOCK, os.O_RDWR | os.O_CREAT)
         try:
             if not _locked(descriptor):
                 remedy = f"`reproof plan show {self.folder.name}` shows how far it is; `reproof plan cancel` stops it"

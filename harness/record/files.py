@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from harness.errors import RecordError, unknown
 
 PRIVATE = 0o700
 """Mode of the folders under `results/`: they hold seeds and held-out instances."""
+PRIVATE_FILE = 0o600
+"""Mode of the files there."""
 
 
 class Slip(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,9 +81,32 @@ class Store:
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can read."""
-    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+    """Make a folder that only its owner can read, and those above it that are missing; what is there stays as it is."""
+    try:
+        path.mkdir(mode=PRIVATE)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    except FileNotFoundError:
+        private_folder(path.parent)  # `parents=True` would leave these to the umask
+        path.mkdir(mode=PRIVATE, exist_ok=True)
     return path
+
+
+def private_file(path: Path, flags: int) -> int:
+    """Open a file by `os.open`; one that is made is its owner's alone, whatever the umask."""
+    return os.open(path, flags | os.O_CLOEXEC, PRIVATE_FILE)
+
+
+@contextlib.contextmanager
+def locked_file(path: Path, flags: int = 0) -> Iterator[int]:
+    """A file of the owner's alone to read and write, made where it is missing, locked until the end."""
+    descriptor = private_file(path, os.O_RDWR | os.O_CREAT | flags)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def land(staged: Path, final: Path) -> bool:
@@ -104,7 +130,7 @@ def write_text(path: Path, text: str) -> None:
     private_folder(path.parent)
     staged = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
     try:
-        with staged.open("w", encoding="utf-8") as file:
+        with open(private_file(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
