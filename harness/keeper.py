@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from harness.attempt.desk import Desk
 from harness.errors import ReproofError
+from harness.record.files import private_file
 
 BEAT = 15.0
 """Seconds between two pulses: the most working time that a crash of the machine can take."""
@@ -58,7 +59,7 @@ def keep(desk: Desk) -> None:
 @contextlib.contextmanager
 def _place(desk: Desk) -> Iterator[bool]:
     """The place of the keeper, of which there is one; False if it is taken."""
-    descriptor = os.open(desk.folder / "keeper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = private_file(desk.folder / "keeper.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield True

@@ -36,7 +36,7 @@ from harness.folders import PAPERS_PATH
 from harness.paper.load import Paper, open_paper
 from harness.paper.mutations import REFERENCE
 from harness.pipeline import scored, units_of
-from harness.record.files import Store, private_folder
+from harness.record.files import Store, locked_file, private_folder
 from harness.record.store import Record, write
 from harness.rerun.engine import LocalEngine, Progress, silent
 from harness.rerun.execute import RunRecord, known
@@ -272,7 +272,7 @@ def _reruns(store: Store, found: Examined, again: bool) -> Store:
 def _keep(store: Store, found: Verification) -> Verification:
     """Add a verification to the attempt's others; its last rerun stands in a file of its own."""
     folder = private_folder(store.root / VERIFIED)
-    with (folder / f"{found.attempt}.jsonl").open("a", encoding="utf-8") as file:
+    with locked_file(folder / f"{found.attempt}.jsonl", os.O_APPEND) as log, open(log, "a", closefd=False) as file:
         file.write(found.model_dump_json() + "\n")
         file.flush()
         os.fsync(file.fileno())

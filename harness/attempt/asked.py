@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from harness.attempt.ledger import Event
+from harness.record.files import private_file
 
 if TYPE_CHECKING:
     from harness.attempt.budget import Account
@@ -84,7 +85,7 @@ class Asking:
     def __enter__(self) -> Self:
         """Count what an earlier proxy has left."""
         settle(self._desk)
-        self._lock = os.open(self._desk.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = private_file(self._desk.folder / LOCK, os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         return self
 

@@ -12,7 +12,7 @@ import msgspec
 
 from harness.errors import HarnessFault, RecordError
 from harness.gateway.offer import CLOSING, Closing, Offer, Used
-from harness.record.files import read_slip
+from harness.record.files import private_folder, read_slip
 
 if TYPE_CHECKING:  # `status` answers at once, without what runs anything
     from harness.cleanroom.sandbox import Completed, Job
@@ -38,7 +38,7 @@ def run_beside(offer: Offer, job: Job, run: Callable[[Job], Completed], table: P
     from harness.gateway.host import serving  # it imports Gymnasium, and most papers have no environments
 
     folder = Path(offer.log)
-    folder.mkdir(parents=True)
+    private_folder(folder)
     with serving(offer, folder) as gateway:
         completed = run(_both_paths(gateway.dress(job), job))
         try:

@@ -24,7 +24,7 @@ from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, dis
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
-from harness.record.files import Slip, read_slip, write_text
+from harness.record.files import Slip, locked_file, read_slip, write_text
 
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
@@ -136,12 +136,8 @@ class Desk:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep other verbs on this attempt waiting, so that what was looked at is still so when it is changed."""
-        descriptor = os.open(self.folder / "desk.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locked_file(self.folder / "desk.lock"):
             yield
-        finally:
-            os.close(descriptor)
 
     def pulse(self) -> Moment | None:
         """The last moment that the keeper of the clock has noted."""

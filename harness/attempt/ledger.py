@@ -5,11 +5,9 @@ Every line carries the SHA-256 of the line before it, so whoever has noted the l
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -19,7 +17,7 @@ import msgspec
 from harness.attempt import clock
 from harness.attempt.clock import Moment
 from harness.errors import RecordError
-from harness.record.files import Slip
+from harness.record.files import Slip, locked_file, private_file
 
 FILE = "ledger.jsonl"
 """In the attempt's folder."""
@@ -104,7 +102,7 @@ def append(path: Path, kind: Kind, data: Mapping[str, Any], *, at: Moment | None
     Raises:
         RecordError: The last line is damaged, or the event cannot be written as JSON.
     """
-    with _locked(path) as descriptor:
+    with locked_file(path, os.O_APPEND) as descriptor:
         size = _set_torn_aside(descriptor, path)
         last = _last(descriptor, size, path)
         event = _event(path, kind, dict(data), at=at or clock.now(), after=last)
@@ -127,7 +125,7 @@ def read(path: Path) -> tuple[Event, ...]:
         raise RecordError(
             "there is no ledger here", where=path, remedy="an attempt begins with `reproof start` or `reproof attempt`"
         )
-    with _locked(path) as descriptor:
+    with locked_file(path, os.O_APPEND) as descriptor:
         size = _set_torn_aside(descriptor, path)
         lines = _pread(descriptor, size, 0).split(b"\n")[:-1]
     events: list[Event] = []
@@ -178,16 +176,6 @@ def _event(path: Path, kind: Kind, data: dict[str, Any], *, at: Moment, after: E
     return event
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _set_torn_aside(descriptor: int, path: Path) -> int:
     """Move a last line without an end into a file of its own; return the bytes of whole lines."""
     size = os.fstat(descriptor).st_size
@@ -195,7 +183,7 @@ def _set_torn_aside(descriptor: int, path: Path) -> int:
     if whole < size:
         torn = _pread(descriptor, size - whole, whole)
         aside = path.with_name(f"{path.name}.torn-{_digest(torn)[:12]}")
-        aside_descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        aside_descriptor = private_file(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             _write(aside_descriptor, torn)
         finally:

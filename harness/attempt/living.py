@@ -35,6 +35,7 @@ from harness.attempt.quarters import (
     take_sign,
 )
 from harness.attempt.work import Done
+from harness.record.files import private_file
 
 if TYPE_CHECKING:
     from harness.proxy.host import Proxy
@@ -217,7 +218,7 @@ def _forwarded(assignment: Assignment, place: Quarters) -> tuple[str, ...]:
 @contextlib.contextmanager
 def _kept(path: Path) -> Iterator[_Kept]:
     """A file for what an agent's program writes, as far as it is kept."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    descriptor = private_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         yield _Kept(descriptor)
     finally:

@@ -31,6 +31,7 @@ from harness.attempt.repository import ensure_plain, not_plain, oddity
 from harness.attempt.task import commit_of
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
+from harness.record.files import private_folder
 from harness.scratch import scratch
 
 UNCOMMITTED = "uncommitted work, as it was handed in"
@@ -286,7 +287,7 @@ def keep_tree(files: Files, store: Path) -> str:
     """
     tree, _ = snapshot(files)
     folder = store / "trees" / tree
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(folder.parent)
     if not folder.exists():
         with scratch("tree", within=folder.parent) as staging:
             _lay_out(staging / tree, folder, files)

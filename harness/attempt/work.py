@@ -22,6 +22,7 @@ from harness.errors import UsageError
 from harness.folders import find_papers
 from harness.gateway.offer import Closing, Offer, Served
 from harness.paper.quantities import show_seconds
+from harness.record.files import private_file, private_folder
 
 BRIEF = "BRIEF.md"
 WORKSPACE = "/reproof/work"
@@ -238,7 +239,7 @@ class _Live:
         self._ended = self._spent = False
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(exist_ok=True, mode=0o700)
+        private_folder(self._path.parent)
         if self.offer is None:
             self._begin()
         else:
@@ -248,7 +249,7 @@ class _Live:
         return self
 
     def _begin(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._descriptor = private_file(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         self._keep({})
 

@@ -18,6 +18,7 @@ from harness.attempt.plumbing import (
 from harness.attempt.task import agreed_start, start_files
 from harness.errors import HarnessFault, UsageError
 from harness.paper.load import Paper
+from harness.record.files import private_folder
 
 if TYPE_CHECKING:
     from git import Git
@@ -40,7 +41,7 @@ def create_workspace(paper: Paper, folder: Path) -> str:
     start, objects = agreed_start(paper)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("a workspace needs a new folder", where=folder, remedy="name one that does not exist yet")
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     write_files(folder, start_files(paper))
     lay_repository(folder / ".git", objects, head=start, bare=False)
     git = _git(folder)

@@ -21,6 +21,7 @@ from harness.cleanroom.quota import TreeQuota
 from harness.cleanroom.sandbox import (
     ISOLATION,
     METERING,
+    UMASK,
     Completed,
     Isolation,
     Job,
@@ -183,6 +184,7 @@ def _start(
                 pass_fds=(*inherited, listed, *job.descriptors),
                 env={},
                 cwd="/",
+                umask=UMASK,
                 start_new_session=True,  # so that a Ctrl-C in the terminal is the harness's to handle
             )
         except BaseException as error:

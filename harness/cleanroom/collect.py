@@ -151,7 +151,7 @@ class Receiver:
     def _begin(self, name: str, size: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._file = os.open(name, flags, 0o644, dir_fd=self._folder)
+            self._file = os.open(name, flags, 0o600, dir_fd=self._folder)
         except OSError as error:
             raise HarnessFault(f"cannot write a collected file: {error}", where=name) from error
         self._made.append(name)
@@ -223,7 +223,8 @@ def _objection(about: os.stat_result, *, left: int) -> str | None:
 
 def _copy(source: int, target: Path, *, size: int) -> None:
     try:
-        with target.open("xb") as copy:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(target, flags, 0o600), "wb") as copy:
             while size > 0 and (data := os.read(source, min(size, 1 << 20))):
                 copy.write(data)
                 size -= len(data)

@@ -19,7 +19,7 @@ from harness.cleanroom.collect import Receiver, gather
 from harness.cleanroom.log import CappedLog
 from harness.cleanroom.meter import Meter, ProcMeter
 from harness.cleanroom.quota import TreeQuota
-from harness.cleanroom.sandbox import Completed, Isolation, Job, SandboxSettings
+from harness.cleanroom.sandbox import UMASK, Completed, Isolation, Job, SandboxSettings
 from harness.cleanroom.supervise import Ending, Watch
 from harness.errors import HarnessFault, SandboxError
 from harness.scratch import scratch
@@ -158,6 +158,7 @@ def _start(job: Job, meter: Meter, *, real: _Real, mark: str) -> tuple[subproces
             pass_fds=job.descriptors,
             env={**real.environment(), name: value},
             cwd=real.cwd(),
+            umask=UMASK,
             start_new_session=True,
             preexec_fn=None if meter.enforces else _adopter(),
         )

@@ -21,6 +21,9 @@ ISOLATION = ("network", "seccomp", "userns")
 
 WAIVABLE = (METERING, *ISOLATION)
 
+UMASK = 0o077
+"""Of every job, whatever ours is: what it writes is the same everywhere, and its owner's alone."""
+
 KilledBy = Literal["cpu", "wall", "memory", "disk", "processes", "cancel"]
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,98}")

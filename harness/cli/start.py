@@ -77,6 +77,7 @@ def main() -> None:
     if sys.argv[1:] in ([], ["-h"], ["--help"]):
         sys.stdout.write(overview())
         return
+    os.umask(0o077)  # what libraries write into the results folder is as private as what we write
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # the cores belong to the runs
     from harness.cli.main import run

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +11,7 @@ import msgspec
 
 from harness.attempt.attempt import Fault
 from harness.errors import RecordError
-from harness.record.files import Slip
+from harness.record.files import Slip, locked_file
 
 Kind = Literal["taken up", "begun", "continued", "ended", "again", "stalled", "cancelling", "cancelled", "done"]
 _LINE = 240
@@ -48,7 +45,7 @@ def note(path: Path, kind: Kind, **facts: Any) -> Event:
     """Add an event, and return once it is on the disk; several processes may do so at once."""
     facts["said"] = str(facts.get("said", ""))[:_LONGEST]
     event = Event(at=datetime.now(UTC), kind=kind, **facts)
-    with _locked(path) as descriptor:
+    with locked_file(path, os.O_APPEND) as descriptor:
         os.ftruncate(descriptor, _whole(descriptor))
         line = msgspec.json.encode(event) + b"\n"
         while line:
@@ -81,13 +78,3 @@ def _parsed(line: bytes, where: str) -> Event:
 def _whole(descriptor: int) -> int:
     """Bytes up to the end of the last whole line."""
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0).rfind(b"\n") + 1
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -16,7 +16,15 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.errors import RecordError, UsageError, unknown
-from harness.record.files import Slip, Store, canonical, land, read_slip, write_slip
+from harness.record.files import (
+    Slip,
+    Store,
+    canonical,
+    land,
+    private_file,
+    read_slip,
+    write_slip,
+)
 
 FILE, JOURNAL, LOCK = "plan.json", "journal.jsonl", "plan.lock"
 """In the plan's folder."""
@@ -130,7 +138,7 @@ class Place:
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[bool]:
     """Hold a plan's lock, with our process id in it; False if somebody else does."""
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = private_file(folder / LOCK, os.O_RDWR | os.O_CREAT)
     try:
         mine = _locked(descriptor)
         if mine:

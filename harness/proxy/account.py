@@ -12,7 +12,7 @@ import msgspec
 from harness.proxy.access import Fault, Spent
 from harness.proxy.exchange import Exchange
 from harness.proxy.prices import Price
-from harness.record.files import read_slip
+from harness.record.files import private_file, read_slip
 
 SPENT = "spent.json"
 """Beside the journal."""
@@ -65,7 +65,7 @@ class Account:
     def _write(self) -> None:
         """Atomically, but not forced onto the disk: it has to outlive processes, not the machine."""
         self._staged.unlink(missing_ok=True)
-        handle = os.open(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        handle = private_file(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             os.write(handle, msgspec.json.encode(self.spent))
         finally:

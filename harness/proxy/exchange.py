@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 
 import msgspec
 
-from harness.record.files import Slip, damaged
+from harness.record.files import Slip, damaged, private_file
 
 Format = Literal["chat", "responses", "messages", "generate"]
 """OpenAI's chat completions and responses, Anthropic's messages, Gemini's generateContent."""
@@ -212,7 +212,7 @@ class Journal:
         self._nodes: dict[tuple[int, int], int] = {}
         self.count = 0
         """The number that the next exchange should have."""
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._handle = private_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         os.ftruncate(self._handle, _whole(path))
         for text, line in _texts(path):
             self._recall(text, line)

@@ -18,6 +18,8 @@ from harness.errors import RecordError, unknown
 
 PRIVATE = 0o700
 """Mode of the folders under `results/`: they hold seeds and held-out instances."""
+PRIVATE_FILE = 0o600
+"""Mode of the files there."""
 
 
 class Slip(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,9 +79,32 @@ class Store:
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can read."""
-    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+    """Make a folder that only its owner can read, and those above it that are missing; what is there stays as it is."""
+    try:
+        path.mkdir(mode=PRIVATE)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    except FileNotFoundError:
+        private_folder(path.parent)  # `parents=True` would leave these to the umask
+        path.mkdir(mode=PRIVATE, exist_ok=True)
     return path
+
+
+def private_file(path: Path, flags: int) -> int:
+    """Open a file by `os.open`; one that is made is its owner's alone, whatever the umask."""
+    return os.open(path, flags | os.O_CLOEXEC, PRIVATE_FILE)
+
+
+@contextlib.contextmanager
+def locked_file(path: Path, flags: int = 0) -> Iterator[int]:
+    """A file of the owner's alone to read and write, made where it is missing, locked until the end."""
+    descriptor = private_file(path, os.O_RDWR | os.O_CREAT | flags)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def land(staged: Path, final: Path) -> bool:
@@ -118,7 +143,7 @@ def _staged(path: Path) -> tuple[Path, TextIO]:
     """A new file beside another one, held as long as it is open; whoever swept it before it was held gets another."""
     while True:
         staged = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
-        file = staged.open("x", encoding="utf-8")
+        file = open(private_file(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8")
         with contextlib.suppress(OSError):  # a file system without such locks: then it is swept by nobody either
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:

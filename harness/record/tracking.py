@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,10 +24,11 @@ from harness.record.entry import (
     STALE_TAG,
     Dataset,
     Entry,
+    default_database,
     default_uri,
     is_database,
 )
-from harness.record.files import Store, private_folder
+from harness.record.files import Store, private_file, private_folder
 from harness.record.rows import milliseconds, rows_of
 from harness.record.views import experiment_tags
 
@@ -82,6 +84,8 @@ class Mirror:
         self._artifacts = (store.root / "mlflow" / "artifacts").resolve() if is_database(self._uri) else None
         if self._artifacts:
             private_folder(self._artifacts)
+        if self._uri == default_uri(store):
+            os.close(private_file(default_database(store), os.O_RDWR | os.O_CREAT))  # SQLite would ask the umask
         self._store, self._prefix, self._patience = store, prefix, patience
         # Four processes that together create a fresh database break each other's migrations.
         self._first = FileLock(store.lock("mlflow"), timeout=3 * LOCKED_FOR)

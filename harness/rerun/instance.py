@@ -17,7 +17,7 @@ from harness.errors import PaperError, RecordError
 from harness.paper.claims import InstanceSet
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
-from harness.record.files import canonical, write_text
+from harness.record.files import canonical, private_folder, write_text
 
 SERVED = "served"
 """The key of what only the gateway's environments are given."""
@@ -108,7 +108,7 @@ def _drawn(generator: Any, file: Path, experiment: str, index: int, rng: np.rand
 
 def save(instance: Instance, folder: Path) -> None:
     """Keep an instance as a folder of JSON and arrays."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     instance.write_arrays(folder)
     content = {"values": instance.values, "arrays": sorted(instance.arrays), "digest": instance.digest}
     write_text(folder / "instance.json", json.dumps(content))

@@ -122,7 +122,7 @@ class Trial:
             shutil.copytree(shared, private_folder(road.private), dirs_exist_ok=True)
         rerun(road, slots=slots)  # type: ignore[arg-type]
         if not shared.is_dir():
-            shared.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(shared.parent)
             shutil.copytree(road.private, shared)
         return road
 
