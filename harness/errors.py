@@ -16,7 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Self
 
+from harness.plain import brief
+
+_LONGEST, _LONGEST_PART = 10_000, 1000
+"""Characters of a message (it may list many problems) and of what is named in it: a stranger may have written them."""
 _SECRETS = (re.compile(r"(://[^/\s:@]*:)\S+(?=@)"), re.compile(r"([?&](?:ssl)?password=)[^&\s]+"))
 
 
@@ -32,7 +37,10 @@ def masked(text: str) -> str:
 
 
 class ReproofError(Exception):
-    """An error a user can act on: where it is, what was expected, what was found, what to do."""
+    """An error a user can act on: where it is, what was expected, what was found, what to do.
+
+    Whatever a stranger put into it, its text is printable and of bounded length.
+    """
 
     exit_code = 1
 
@@ -46,12 +54,19 @@ class ReproofError(Exception):
         remedy: str | None = None,
     ) -> None:
         """Keep the parts apart, so that `--json` can print them by name; no password of a URI gets into them."""
-        self.message = masked(message)
-        self.where = None if where is None else masked(str(where))
-        self.expected = None if expected is None else masked(str(expected))
-        self.got = None if got is None else masked(str(got))
-        self.remedy = remedy
+        self.message = brief(message, _LONGEST, through=masked)
+        self.where = None if where is None else brief(where, _LONGEST_PART, through=masked)
+        self.expected = None if expected is None else brief(expected, _LONGEST_PART, through=masked)
+        self.got = None if got is None else brief(got, _LONGEST_PART, through=masked)
+        self.remedy = None if remedy is None else brief(remedy, _LONGEST)
         super().__init__(self._text())
+
+    def at(self, where: object) -> Self:
+        """The same error; it happened there, unless it says already where."""
+        if self.where is None:
+            self.where = brief(where, _LONGEST_PART, through=masked)
+            self.args = (self._text(),)
+        return self
 
     def _text(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message

@@ -18,6 +18,10 @@ REFERENCE, ALTERNATIVE = "reference", "alternative"
 """Folders of the private part: our solution, and another one that was written from the brief alone."""
 
 
+_LONGEST_PATH = 200
+"""Characters: some file systems have room for no more in a name."""
+
+
 class Mutation(Entry):
     """One exact replacement in one file of the reference."""
 
@@ -36,8 +40,8 @@ class Mutation(Entry):
     @classmethod
     def _stays_inside(cls, value: str) -> str:
         path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts or str(path) != value:
-            raise ValueError("expected a plain path beneath the workspace's root")
+        if path.is_absolute() or ".." in path.parts or str(path) != value or len(value) > _LONGEST_PATH:
+            raise ValueError(f"expected a plain path beneath the workspace's root, of at most {_LONGEST_PATH} characters")
         return value
 
 

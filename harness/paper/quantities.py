@@ -21,6 +21,13 @@ def _parse(value: Any, units: dict[str, Any], example: str) -> Any:
     return float(match[1]) * units[match[2]]
 
 
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no double can hold
+        return False
+
+
 def seconds(value: Any) -> float:
     """A duration in seconds, from a number of seconds or a text like `1.5 h`.
 
@@ -30,10 +37,10 @@ def seconds(value: Any) -> float:
     >>> seconds("1.5 h")
     5400.0
     """
-    found = float(_parse(value, _DURATION_UNITS, "60 s"))
-    if not math.isfinite(found):
+    found = _parse(value, _DURATION_UNITS, "60 s")
+    if not _is_finite(found):
         raise ValueError("expected a finite number of seconds")
-    return found
+    return float(found)
 
 
 def size(value: Any) -> int:
@@ -45,7 +52,10 @@ def size(value: Any) -> int:
     >>> size("1 KiB")
     1024
     """
-    return int(_parse(value, _SIZE_UNITS, "256 MiB"))
+    found = _parse(value, _SIZE_UNITS, "256 MiB")
+    if not _is_finite(found):
+        raise ValueError("expected a finite number of bytes")
+    return int(found)
 
 
 def count(value: Any) -> Any:

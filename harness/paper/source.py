@@ -16,9 +16,28 @@ Where = tuple[str | int, ...]
 LARGEST_FILE, MOST_NODES = 2**20, 200_000
 """Characters, and keys and values with every alias written out; a config is not a data set."""
 
+_LONGEST_INTEGER = 128
+"""Bits; Python cannot even write out one of thousands of digits."""
+
 
 class _Loader(yaml.SafeLoader):
     """Safe, and `1e-4` is a number (YAML 1.1 calls it a text)."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node; where the library trips over a scalar, that is told as what is wrong with the file.
+
+        Raises:
+            ConstructorError: It is not what its tag, or its form, says.
+        """
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, ArithmeticError):
+            problem = f"this is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark) from None
+        if isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER:
+            problem = f"an integer of {value.bit_length()} bits, where {_LONGEST_INTEGER} do"
+            raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
+        return value
 
 
 _Loader.add_implicit_resolver(
@@ -82,7 +101,7 @@ def _parse(path: Path, text: str) -> Source:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else path
         raise PaperError("this is not YAML", where=where, got=error.problem or error.context) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise PaperError("this is not YAML", where=path, got=error) from None
     finally:
         if loader is not None:

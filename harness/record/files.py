@@ -143,7 +143,7 @@ def _staged(path: Path) -> tuple[Path, TextIO]:
     """A new file beside another one, held as long as it is open; whoever swept it before it was held gets another."""
     while True:
         staged = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
-        file = open(private_file(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8")
+        file = os.fdopen(private_file(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8")
         with contextlib.suppress(OSError):  # a file system without such locks: then it is swept by nobody either
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:

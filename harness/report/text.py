@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
+from harness.plain import plain as plain
 
-_SUSPECT = re.compile("[^\n\t -~\xa1-\xac\xae-\u0377]")
-"""Characters that may have to be made visible."""
 _FORMULA = "=+-@＝＋－＠"
 
 
@@ -16,21 +14,6 @@ def inline(text: str) -> str:
     'eve\\nworking time 0 s'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def plain(text: str, *, also: str = "") -> str:
-    r"""A text with every control character but the newline and the tab (and what is let through) made visible.
-
-    >>> plain("red: \x1b[31m")
-    'red: \\x1b[31m'
-    """
-    if text.isprintable():  # nearly every text is, and pages have thousands
-        return text
-    return _SUSPECT.sub(lambda found: _visible(found[0], also), text)
-
-
-def _visible(c: str, also: str) -> str:
-    return c if c.isprintable() or c in also else c.encode("unicode_escape").decode()
 
 
 def inert(text: str) -> str:

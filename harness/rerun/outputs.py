@@ -74,6 +74,7 @@ def load_output(folder: Path, name: str, output: Output, *, largest: int) -> Any
     if not path.is_file() or path.is_symlink():
         raise OutputError(
             f"output {name} is missing",
+            where=output.file,
             expected=f"the file {output.file} in OUT/",
             got="no such regular file",
             remedy="every declared output must be written by `python -m reproduction RUN.json OUT/`",
@@ -85,8 +86,8 @@ def load_output(folder: Path, name: str, output: Output, *, largest: int) -> Any
         if isinstance(output, ArchiveOutput):
             return _archive(path, name, output, largest)
         return _object(path, name, output)
-    except OutputError:
-        raise
+    except OutputError as error:
+        raise error.at(output.file) from None
     except Exception as error:  # numpy, zipfile and json have many ways to refuse a hostile file
         raise OutputError(
             f"output {name} cannot be read", where=output.file, got=f"{type(error).__name__}: {error}"

@@ -1,0 +1,12 @@
+"""Each property is tried twice: a little by default, and much under `slow`."""
+
+from __future__ import annotations
+
+import pytest
+from fuzzing.effort import FEW, MANY, Effort
+
+
+@pytest.fixture(params=[pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
+def effort(request: pytest.FixtureRequest) -> Effort:
+    found: Effort = request.param
+    return found
