@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -144,8 +145,25 @@ def compose(overrides: Sequence[str], *, own: Path | None = None) -> list[Settin
         ConfigError: An override that cannot be parsed, an unknown name (with the nearest known one), or a value that
             does not fit.
     """
-    with _COMPOSING, _hydra(own or own_configs()):
+    with _COMPOSING, _hydra(own or _ours(own_configs())):
         return [_one(choice) for choice in _sweep(overrides)]
+
+
+def _ours(own: Path | None) -> Path | None:
+    """See that nobody else put the folder there: it decides which programs run with our rights.
+
+    Raises:
+        ConfigError: It is another user's.
+    """
+    if own is None or (owner := own.stat().st_uid) in (os.geteuid(), 0):
+        return own
+    raise ConfigError(
+        "this folder of settings belongs to another user, and would decide what runs as you",
+        where=own.resolve(),
+        expected=f"the user {os.geteuid()}",
+        got=f"the user {owner}",
+        remedy="go to a folder without it; if you trust it, copy it: cp -r configs MINE/configs, and begin in MINE",
+    )
 
 
 @contextmanager

@@ -1,7 +1,11 @@
-"""Where papers and configs are looked for: yours, and ours beside the package in a clone or inside it in a wheel."""
+"""Where papers and configs are looked for: yours, and ours beside the package in a clone or inside it in a wheel.
+
+And whose folder one is, since what lies in a participant's is looked for nowhere.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,8 +47,39 @@ def configs_folder() -> Path:
     return beside if (beside / "config.yaml").is_file() else package / "configs"
 
 
+STATE = "XDG_STATE_HOME"
+"""Environment variable: the folder for the state of programs; `~/.local/state` unless set."""
+
+
+def note_of(workspace: Path) -> Path:
+    """The file in which it is noted, in the user's own state folder, that a folder is a workspace."""
+    state = Path(os.environ.get(STATE) or Path.home() / ".local" / "state")
+    name = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
+    return state / "reproof" / "workspaces" / f"{name}.json"
+
+
+def workspace_above(folder: Path) -> Path | None:
+    """The participant's folder that this one is or lies in; None: as far as can be told, it is nobody's.
+
+    What tells it lies outside and is out of a participant's reach, but for the brief, which is there for copies.
+    """
+    here = folder.resolve()
+    return next((place for place in (here, *here.parents) if _is_participants(place)), None)
+
+
+def _is_participants(place: Path) -> bool:
+    if note_of(place).is_file() or (place / "BRIEF.md").exists():
+        return True
+    above = place.parent
+    return (above / "attempt.json").is_file() or (above.name == "trees" and (above.parent / "attempts").is_dir())
+
+
 def own_configs() -> Path | None:
-    """`./configs`, unless it is ours or a participant's: resolving theirs would read our environment."""
+    """`./configs`, unless it is ours or a participant's.
+
+    It may name adapters, which run with our rights, and resolving it reads our environment.
+    """
     own = Path("configs")
-    in_workspace = any((folder / "BRIEF.md").exists() for folder in (Path.cwd(), *Path.cwd().parents))
-    return own if own.is_dir() and not in_workspace and own.resolve() != configs_folder().resolve() else None
+    if not own.is_dir() or own.resolve() == configs_folder().resolve():
+        return None
+    return own if workspace_above(Path.cwd()) is None else None

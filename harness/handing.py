@@ -45,6 +45,7 @@ from harness.errors import (
     masked,
     unknown,
 )
+from harness.folders import workspace_above
 from harness.paper.load import Paper, open_paper
 from harness.readiness import access_of, endpoint_of, ensure_ready
 from harness.record.files import Store, land, private_folder, write_slip
@@ -74,6 +75,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         PaperError: A paper that does not hold together.
     """
     ensure_no_password(settings.tracking.uri)
+    ensure_out_of_reach(settings.results)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
     ensure_ready(settings, budget)
@@ -125,6 +127,17 @@ def ensure_no_password(uri: str | None) -> None:
         remedy = "leave it out: a server takes MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD from the "
         remedy += "environment, PostgreSQL PGPASSWORD or a line in ~/.pgpass"
         raise UsageError("this tracking URI holds a password, which records would keep", where=uri, remedy=remedy)
+
+
+def ensure_out_of_reach(results: Path) -> None:
+    """See that no participant could read the records.
+
+    Raises:
+        UsageError: They would lie in somebody's workspace.
+    """
+    if (place := workspace_above(results)) is not None:
+        remedy = "begin in a folder of your own, or name one: results=FOLDER (--results FOLDER)"
+        raise UsageError("the records would lie in a participant's folder, and hold seeds", where=place, remedy=remedy)
 
 
 def begun_by(settings: Settings) -> None:

@@ -5,27 +5,17 @@ What lies in a workspace may come from anybody, so nothing in it is asked where 
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 from harness.errors import RecordError, UsageError
+from harness.folders import STATE, note_of
 from harness.record.files import Slip, private_folder, read_slip, write_slip
-
-STATE = "XDG_STATE_HOME"
-"""Environment variable: the folder for the state of programs; `~/.local/state` unless set."""
 
 
 class _Place(Slip, frozen=True):
     workspace: str
     attempt: str
     """The attempt's folder."""
-
-
-def _note_of(workspace: Path) -> Path:
-    state = Path(os.environ.get(STATE) or Path.home() / ".local" / "state")
-    name = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
-    return state / "reproof" / "workspaces" / f"{name}.json"
 
 
 def ready() -> None:
@@ -36,7 +26,7 @@ def ready() -> None:
     """
     import tempfile
 
-    folder = _note_of(Path("/")).parent
+    folder = note_of(Path("/")).parent
     try:
         private_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
@@ -60,7 +50,7 @@ def remember(workspace: Path, attempt: Path) -> None:
     Raises:
         UsageError: The state folder cannot be written.
     """
-    note = _note_of(workspace.resolve())
+    note = note_of(workspace.resolve())
     try:
         write_slip(note, _Place(workspace=str(workspace.resolve()), attempt=str(attempt.resolve())))
     except OSError as error:
@@ -75,7 +65,7 @@ def attempt_of(folder: Path) -> Path | None:
     """
     here = folder.resolve()
     for candidate in (here, *here.parents):
-        note = _note_of(candidate)
+        note = note_of(candidate)
         if note.is_file():
             try:
                 found = Path(read_slip(note, _Place).attempt)

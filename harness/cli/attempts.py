@@ -300,11 +300,9 @@ def attempts(results: Path, as_json: bool) -> None:
     Example:
       reproof attempts --results results
     """
-    from harness.attempt.registry import attempt_of
     from harness.report.kept import list_attempts
 
-    own = None if results.is_dir() else attempt_of(Path.cwd())
-    rows = list_attempts(own.parents[1] if own else results)
+    rows = list_attempts(results)
     if as_json:
         print_json(rows)
     elif not rows:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.completion import offer_attempts, offer_papers
+from harness.cli.records import records_here
 from harness.cli.terminal import as_json, asks, print_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from harness.road import Road
 
 results_option = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), help="Where records are kept."
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    callback=records_here,
+    help="Where records are kept.",
 )
 attempt_option = click.option(
     "--attempt", "name", default=None, shell_complete=offer_attempts, help="The attempt; by default the one you are in."
@@ -40,9 +45,7 @@ def desk_of(name: str | None, results: Path) -> Desk:
     from harness.record.files import Store
 
     if name is not None:
-        here = Store(results.resolve())
-        own = None if name in here.attempts() else attempt_of(Path.cwd())
-        return Desk(folder=(Store(own.parents[1]) if own else here).known_attempt(name))
+        return Desk(folder=Store(results.resolve()).known_attempt(name))
     found = attempt_of(Path.cwd())
     if found is None:
         raise UsageError(

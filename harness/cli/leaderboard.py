@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.completion import offer_papers
+from harness.cli.records import several_here
 from harness.cli.terminal import as_json, print_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def _ids(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> 
     multiple=True,
     type=click.Path(path_type=Path),
     default=(Path("results"),),
+    callback=several_here,
     show_default="results",
     help="Where records are kept; may be given several times.",
 )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.records import records_here
+
 DEMO = ("paper=tree_search", "participant=reference")
 
 
@@ -66,6 +68,7 @@ def agents(agents_path: Path | None, as_json: bool) -> None:
     "--results",
     type=click.Path(path_type=Path),
     default=Path("results"),
+    callback=records_here,
     show_default=True,
     help="Where records are kept.",
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from harness.cli.completion import offer_papers
+from harness.cli.records import records_here
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
@@ -150,6 +151,7 @@ def sync(name: str, check: bool, as_json: bool) -> None:
     "--results",
     type=click.Path(path_type=Path),
     default=Path("results"),
+    callback=records_here,
     show_default=True,
     help="Where runs are kept.",
 )

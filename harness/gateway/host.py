@@ -135,7 +135,7 @@ def _start(offer: Offer, control: socket.socket, folder: Path) -> subprocess.Pop
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     with (folder / "server.txt").open("wb") as said:
         child = subprocess.Popen(
-            [sys.executable, "-m", "harness.gateway.server", str(control.fileno())],
+            [sys.executable, "-P", "-m", "harness.gateway.server", str(control.fileno())],
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=said,

@@ -129,7 +129,8 @@ def _start(order: Order, listening: sockets.socket, journal: Path) -> subprocess
     said_at.touch(0o600)
     with said_at.open("ab") as said:
         child = subprocess.Popen(
-            [sys.executable, "-m", "harness.proxy.server", str(listening.fileno())],
+            # -P: it will hold the key, and what lies in the current folder may be anybody's
+            [sys.executable, "-P", "-m", "harness.proxy.server", str(listening.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,

@@ -28,7 +28,9 @@ def plot(family: Family) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "reproof", "svg.fonttype": "none", "font.size": _FONT}):
+    # a `matplotlibrc` in the current folder, which may be anybody's, has no say in it
+    plain = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    with matplotlib.rc_context({**plain, "svg.hashsalt": "reproof", "svg.fonttype": "none", "font.size": _FONT}):
         figure = Figure(figsize=(4.4, 2.7))
         figure.subplots_adjust(**_FRAME)
         FigureCanvasSVG(figure)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ def interface(store: Store, *, uri: str | None, port: int | None) -> Interface:
     if not is_database(uri):
         return Interface(uri=uri, url=uri, command=())
     file = Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+    if file is not None and file.exists() and not file.is_absolute():  # it is served from another folder
+        uri = uri.replace(str(file), str(file.absolute()), 1)
     if file is not None and not file.exists():
         remedy = "an attempt makes it: reproof attempt paper=tree_search participant=reference; or, from the records "
         remedy += f"of one: reproof track --all --results {store.root}"
@@ -90,8 +93,15 @@ def serve(found: Interface) -> None:
     """
     settings_of_mlflow()
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": found.uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    # its own group, so that an interrupt meets us alone and its workers end with it
-    child = subprocess.Popen(found.command, env=environment, start_new_session=True)
+    with tempfile.TemporaryDirectory(prefix="reproof-mlflow-") as empty:
+        # what lies in the current folder may be anybody's: nothing of it is imported or read, by workers neither
+        safe = {**environment, "PYTHONSAFEPATH": "1"}
+        # its own group, so that an interrupt meets us alone and its workers end with it
+        child = subprocess.Popen(found.command, env=safe, cwd=empty, start_new_session=True)
+        _until_interrupted(child, found)
+
+
+def _until_interrupted(child: subprocess.Popen[bytes], found: Interface) -> None:
     ends = (signal.SIGTERM, signal.SIGHUP)  # as Ctrl-C does
     before = [signal.signal(kind, signal.default_int_handler) for kind in ends]
     try:
