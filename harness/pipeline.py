@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from harness.attempt.attempt import Budget, HandedIn
+from harness.attempt.ledger import Kind
 from harness.attempt.reported import FILE, Reported, read_reported
 from harness.attempt.submission import keep_tree, kept_files
 from harness.attempt.task import reference_files
@@ -115,8 +116,16 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
         runtime=runtime_summary(),
     )
     write(road.records / "rerun.json", done)
-    road.desk.note("rerun", commit=handed.commit, slots=done.slots, runs=len(records), plan=planner.plan.public_digest)
+    facts = {"slots": done.slots, "runs": len(records), "plan": planner.plan.public_digest}
+    _note_once(road, "rerun", commit=handed.commit, **facts)
     return done
+
+
+def _note_once(road: Road, kind: Kind, **data: Any) -> None:
+    """Write an event unless the last one of its kind and commit says the same: a stage may be gone through again."""
+    own = [event for event in road.desk.events() if (event.kind, event.data.get("commit")) == (kind, data["commit"])]
+    if not own or own[-1].data != data:
+        road.desk.note(kind, **data)
 
 
 def _measure_now(road: Road, unit: Unit, record: RunRecord) -> None:
@@ -163,8 +172,9 @@ def score(road: Road, *, again: bool = False) -> Score:
     result, measurements = scored(road, read(road.records / "rerun.json", Rerun))
     road.desk.events()  # a ledger that cannot take the event is found before anything is replaced
     before = _keep_former_score(road)
-    former: dict[str, Any] = {"before": _told(before)} if before else {}
-    road.desk.note("rescored" if again else "scored", **_told(result), **former)
+    if again or before is None or _told(before) != _told(result):
+        former: dict[str, Any] = {"before": _told(before)} if before else {}
+        _note_once(road, "rescored" if again else "scored", **_told(result), **former)
     (road.records / PAGE).unlink(missing_ok=True)  # no page may show another score than the one that is kept
     write(road.records / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
     write(road.records / "score.json", result)

@@ -1,0 +1,171 @@
+"""The harness killed at any moment: the same command goes on, and nothing is lost, doubled or decided otherwise.
+
+`REPROOF_KILLS` is how many kills the long test makes, `REPROOF_SEED` from which seed they are drawn; it tells both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from killing import Killer, Place
+from watching import soon
+
+from harness.attempt.desk import Desk
+from harness.cleanroom.binary import find_binary
+from harness.errors import RecordError
+from harness.pipeline import Measurements, Rerun, rerun, score, units_of
+from harness.record.files import Store
+from harness.record.store import read
+from harness.road import Road, road_of
+from harness.scoring.score import Score
+
+KILLS = int(os.environ.get("REPROOF_KILLS", "200"))
+SEED = int(os.environ.get("REPROOF_SEED", random.SystemRandom().randrange(2**32)))
+TINY = ("attempt", "paper=tiny", "participant=reference", "--json")
+LEAN = ("attempt", "paper=lean", "participant=reference", "tracking=none", "slots=all", "--json")
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Iterator[Place]:
+    made = Place.made(tmp_path / "killed", environment, find_binary())
+    yield made
+    assert soon(lambda: not made.alive(), within=20), f"these live on: {made.alive()}"
+
+
+@pytest.fixture
+def killer(place: Place) -> Killer:
+    print(f"REPROOF_SEED={SEED}")
+    return Killer(place=place, chance=random.Random(SEED))
+
+
+def road_to(place: Place, name: str, results: Path | None = None) -> Road:
+    return road_of(Desk(folder=Store(results or place.results).attempt(name)))
+
+
+def ensure_whole(place: Place, told: dict[str, Any]) -> Road:
+    """See that an attempt that was killed and gone on with is what one that was never killed would be."""
+    road = road_to(place, told["attempt"])
+    ensure_one_of_everything(road)
+    ensure_no_run_twice(place, road)
+    assert place.leftovers() == []
+    assert soon(lambda: not place.alive(), within=20), place.alive()
+    ensure_same_as_unkilled(place, road, told)
+    return road
+
+
+def ensure_one_of_everything(road: Road) -> None:
+    """One record a run, one event of each stage a commit, one clock."""
+    events = road.desk.events()
+    kinds = Counter(event.kind for event in events)
+    assert (kinds["started"], kinds["submitted"], kinds["replaced"]) == (1, 1, 0), kinds
+    of_commits = Counter((event.kind, event.data["commit"]) for event in events if event.kind in ("rerun", "scored"))
+    assert set(of_commits.values()) == {1}, of_commits
+    jobs = Counter(event.data["job"] for event in events if event.kind == "executed")
+    assert set(jobs.values()) <= {1}
+    handed = road.submission()
+    assert handed.used["working"] == pytest.approx(sum(one.seconds for one in road.desk.account().stretches))
+    done = read(road.records / "rerun.json", Rerun)
+    assert done.faults == {}
+    for unit in units_of(road, done):
+        assert (road.store.run(unit.key) / "run.json").is_file(), unit.label
+
+
+def ensure_no_run_twice(place: Place, road: Road) -> None:
+    """No run began in the clean room after its record had landed."""
+    landed: dict[str, list[float]] = {}
+    for path in place.results.glob("runs/*/*/run.json"):
+        record = json.loads(path.read_bytes())
+        landed.setdefault(_identity(record), []).append(path.parent.stat().st_ctime)
+    for at, run in place.begun():
+        facts = json.loads(run)
+        done = landed.get(_identity(facts), [])
+        assert not done or at < max(done), f"{run} began again {at - max(done):.3f} s after its record"
+
+
+def _identity(facts: dict[str, Any]) -> str:
+    return json.dumps([facts["experiment"], facts["parameters"], facts["seed"]])
+
+
+def ensure_same_as_unkilled(place: Place, road: Road, told: dict[str, Any]) -> None:
+    """Do all runs of the kept plan again from nothing, in one go, and compare to the last bit."""
+    control = place.folder / "control"
+    shutil.copytree(road.folder, control / "attempts" / road.attempt.id, symlinks=True)
+    shutil.copytree(place.results / "trees", control / "trees")
+    again = road_to(place, road.attempt.id, control)
+    for name in ("rerun.json", "score.json", "measurements.json", "over_time.json"):
+        (again.records / name).unlink()
+    done = rerun(again)
+    result = score(again)
+    assert judged(read(road.records / "score.json", Score)) == judged(result)
+    assert judged(Score.model_validate(told)) == judged(result)
+    first, second = (read(one.records / "measurements.json", Measurements) for one in (road, again))
+    assert first == second
+    assert read(road.records / "rerun.json", Rerun) == done
+    shutil.rmtree(control)
+
+
+def judged(result: Score) -> dict[str, Any]:
+    """A score but for what its runs have used, which no two runs do alike."""
+    return result.model_dump(exclude={"usage", "environments"})
+
+
+def ensure_mirrored_once(place: Place, roads: list[Road]) -> None:
+    """MLflow has each attempt and each of its runs once, ended, and at their last word."""
+    with closing(sqlite3.connect(place.results / "mlflow/mlflow.db")) as connection:
+        rows = connection.execute(
+            "select r.status, k.value, a.value, coalesce(u.value, ''), coalesce(v.value, '') from runs r"
+            " join tags k on k.run_uuid = r.run_uuid and k.key = 'reproof.kind'"
+            " join tags a on a.run_uuid = r.run_uuid and a.key = 'reproof.attempt'"
+            " left join tags u on u.run_uuid = r.run_uuid and u.key = 'reproof.run_key'"
+            " left join tags v on v.run_uuid = r.run_uuid and v.key = 'reproof.verdict'"
+            " where r.lifecycle_stage = 'active'"
+        ).fetchall()
+    wanted = []
+    for road in roads:
+        kept = read(road.records / "score.json", Score)
+        wanted.append(("FINISHED", "attempt", road.attempt.id, "", kept.verdict))
+        keys = {unit.key for unit in units_of(road, read(road.records / "rerun.json", Rerun))}
+        wanted += [("FINISHED", "run", road.attempt.id, key, "") for key in keys]
+    assert sorted(rows) == sorted(wanted)
+
+
+def ensure_no_attempt_of_nobody(place: Place, counting: set[str]) -> None:
+    """Every attempt counts, or is replaced by one that does or is itself replaced."""
+    for path in sorted(place.results.glob("attempts/*")):
+        try:
+            events = Desk(folder=path).events()
+        except RecordError:  # one whose folder was begun, and no more
+            events = ()
+        replaced = [event.data.get("by") for event in events if event.kind == "replaced"]
+        assert (path.name in counting) != bool(replaced), path.name
+        assert len(replaced) <= 1
+
+
+def test_a_few_kills_in_the_midst_of_an_attempt_change_nothing(place: Place, killer: Killer) -> None:
+    told = killer.attempt(*LEAN, most=3)
+    road = ensure_whole(place, told)
+    ensure_no_attempt_of_nobody(place, {road.attempt.id})
+    print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_hundred_kills_at_random_moments_change_nothing(place: Place, killer: Killer) -> None:
+    killer.learn(*TINY)
+    roads: list[Road] = []
+    while len(killer.kills) < KILLS:
+        told = killer.attempt(*TINY, most=min(20, KILLS - len(killer.kills)))
+        roads.append(ensure_whole(place, told))
+    ensure_mirrored_once(place, roads)
+    ensure_no_attempt_of_nobody(place, {road.attempt.id for road in roads})
+    print(f"{len(roads)} attempts, {killer.figures()}")

@@ -1,0 +1,251 @@
+"""Killing the harness: real commands in processes of their own, struck at moments drawn by chance, and asked again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+REPROOF = (sys.executable, "-c", "from harness.cli.start import main; main()")
+PATIENCE = 240.0
+STARTING = 0.1
+"""The share of kills that fall while a command starts, whatever its attempt has come to."""
+STAGES = ("asked", "handed out", "at work", "worked", "handed in", "rerun", "scored", "ended", "done")
+"""What the records say an attempt has come to, at the moment of a kill."""
+_BWRAP = """\
+#!/bin/sh
+# notes which run begins, and when, before it begins
+for word; do
+    [ "$word" = /reproof/run ] && IFS= read -r run < "$before/RUN.json"
+    before=$word
+done
+[ -n "$run" ] && echo "$(date +%s.%N) $run" >> "{log}"
+exec {bwrap} "$@"
+"""
+
+
+@dataclass
+class Place:
+    """A folder with results, papers, temporary files and a clean room whose runs are counted."""
+
+    folder: Path
+    environment: dict[str, str]
+    results_name: str = "results"
+
+    @classmethod
+    def made(cls, folder: Path, environment: dict[str, str], bwrap: Path) -> Place:
+        """Lay it out; `bwrap` is the program that makes clean rooms."""
+        programs, scratch = folder / "bin", folder / "tmp"
+        programs.mkdir(parents=True)
+        scratch.mkdir()
+        (programs / "bwrap").write_text(_BWRAP.format(log=folder / "begun.log", bwrap=bwrap))
+        (programs / "bwrap").chmod(stat.S_IRWXU)
+        path = f"{programs}{os.pathsep}{environment['PATH']}"
+        return cls(folder=folder, environment={**environment, "PATH": path, "TMPDIR": str(scratch)})
+
+    @property
+    def results(self) -> Path:
+        return self.folder / self.results_name
+
+    def begun(self) -> list[tuple[float, str]]:
+        """When which run began in the clean room, in seconds since 1970."""
+        log = self.folder / "begun.log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [(float(at), run) for at, _, run in (line.partition(" ") for line in lines)]
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*REPROOF, *map(str, words)],
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def leftovers(self) -> list[str]:
+        """What a harness that is at its end must not leave: staged files and folders, beside results or in /tmp."""
+        staged = [path for path in self.results.rglob("*") if ".scratch" in path.name or _is_staged(path.name)]
+        return sorted(map(str, [*staged, *(self.folder / "tmp").iterdir()]))
+
+    def alive(self) -> list[str]:
+        """Processes that have to do with this place, but for this one; their command lines."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    line = (entry / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if str(self.folder).encode() in line:
+                    found.append(line.replace(b"\0", b" ").decode(errors="replace")[:200])
+        return found
+
+
+def _is_staged(name: str) -> bool:
+    end = name.rpartition(".")[2]
+    return name.startswith(".") and len(end) == 32 and all(digit in "0123456789abcdef" for digit in end)
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill, and where it fell."""
+
+    verb: str
+    stage: str
+    after: float
+    """Seconds since the command began."""
+
+
+@dataclass
+class Killer:
+    """Strikes commands at moments drawn by chance, so that every stage gets its share."""
+
+    place: Place
+    chance: random.Random
+    kills: list[Kill] = field(default_factory=list)
+    commands: int = 0
+    lengths: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.5))
+    """Seconds that a stage is thought to take; what is drawn for it lies between nothing and half as much again."""
+
+    def attempt(self, *words: object, most: int) -> dict[str, Any]:
+        """Ask for an attempt, again and again until it ends, killed at most so many times; its score."""
+        for _ in range(most):
+            done = self._struck(words, self._target())
+            if done is not None:
+                return done
+        return self.whole(*words)
+
+    def learn(self, *words: object) -> None:
+        """How long each stage takes: one attempt elsewhere, which is not killed."""
+        place = Place(folder=self.place.folder, environment=self.place.environment, results_name="learned")
+        process = place.start(*words, "results=learned")
+        began, seen = time.monotonic(), {"asked": 0.0}
+        while process.poll() is None:
+            seen.setdefault(stage_of(place.results)[0], time.monotonic() - began)
+            time.sleep(0.002)
+        assert process.returncode == 0, process.communicate()[1]
+        process.communicate()
+        seen["gone"] = time.monotonic() - began
+        times = list(seen.items())
+        self.lengths |= {name: later - at for (name, at), (_, later) in pairwise(times)}
+        (self.place.folder / "begun.log").unlink(missing_ok=True)
+
+    def _target(self) -> str:
+        """The stage that has had the fewest kills of those that are still to come."""
+        now = STAGES.index(stage_of(self.place.results)[0]) % STAGES.index("done")
+        had = Counter(kill.stage for kill in self.kills)
+        return min(STAGES[now:], key=lambda name: (had[name], self.chance.random()))
+
+    def _struck(self, words: Sequence[object], target: str) -> dict[str, Any] | None:
+        """One command, killed once it has come to a stage and a while has passed; what it printed if it was quicker."""
+        process, began = self.place.start(*words), time.monotonic()
+        self.commands += 1
+        if self.chance.random() < STARTING:
+            target = "asked"
+        waiting, here = self.chance.uniform(0.0, 1.5 * self.lengths[target]), STAGES.index(target)
+        taken = stage_of(self.place.results)[1]
+        while process.poll() is None and not _is_at(stage_of(self.place.results), here, taken):
+            assert time.monotonic() - began < PATIENCE, f"it never came to {target}"
+            time.sleep(0.002)
+        try:
+            process.wait(timeout=waiting)
+        except subprocess.TimeoutExpired:
+            self._strike(process, str(words[0]), began, taken)
+        out, said = process.communicate(timeout=PATIENCE)
+        if process.returncode == 0:
+            return json.loads(out)  # type: ignore[no-any-return]
+        assert process.returncode == -signal.SIGKILL, said
+        return _whole(out)
+
+    def _strike(self, process: subprocess.Popen[str], verb: str, began: float, taken: int) -> None:
+        alone = self.chance.random() < 0.5
+        stage, now = stage_of(self.place.results)
+        os.kill(process.pid, signal.SIGKILL) if alone else os.killpg(process.pid, signal.SIGKILL)
+        starting = now == taken and stage not in ("asked", "done")
+        self.kills.append(Kill(verb, f"{stage}, starting" if starting else stage, time.monotonic() - began))
+
+    def verb(self, *words: object, kills: int, within: float, anew: Callable[[], object] = lambda: None) -> Any:
+        """Ask for something of a verb, killed so many times within so many seconds; what it prints in the end."""
+        for number in range(kills):
+            process, began = self.place.start(*words), time.monotonic()
+            self.commands += 1
+            try:
+                process.wait(timeout=within * (number + self.chance.random()) / kills)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                self.kills.append(Kill(str(words[0]), str(words[0]), time.monotonic() - began))
+            _, said = process.communicate(timeout=PATIENCE)
+            assert process.returncode in (0, -signal.SIGKILL), said
+            if process.returncode == 0:
+                anew()
+        return self.whole(*words)
+
+    def whole(self, *words: object) -> Any:
+        """Ask, and let it end."""
+        self.commands += 1
+        process = self.place.start(*words)
+        out, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, said
+        return json.loads(out)
+
+    def figures(self) -> str:
+        """How many kills fell where."""
+        share = Counter(kill.stage for kill in self.kills)
+        told = ", ".join(f"{name} {share[name]}" for name in sorted(share))
+        return f"{len(self.kills)} kills of {self.commands} commands: {told}"
+
+
+def _whole(out: str) -> dict[str, Any] | None:
+    """What a command printed that was killed after it had said all."""
+    try:
+        return json.loads(out)  # type: ignore[no-any-return]
+    except ValueError:
+        return None
+
+
+def _is_at(found: tuple[str, int], here: int, taken: int) -> bool:
+    """Whether a command has taken up the plan, and its attempt has come this far; or is just asked for."""
+    stage, now = found
+    return here == 0 or (now > taken and STAGES.index(stage) >= here)
+
+
+def stage_of(results: Path) -> tuple[str, int]:
+    """What the newest plan there has come to, and how often plans were taken up."""
+    plans = sorted(results.glob("plans/*/journal.jsonl"))
+    events = [json.loads(line) for path in plans for line in path.read_bytes().split(b"\n")[:-1]]
+    taken = sum(event["kind"] == "taken up" for event in events)
+    own = [json.loads(line) for line in plans[-1].read_bytes().split(b"\n")[:-1]] if plans else []
+    kinds = [event["kind"] for event in own]
+    names = [event["attempt"] for event in own if event["kind"] in ("begun", "continued")]
+    if "done" in kinds:
+        return "done", taken
+    if not names:
+        return "asked", taken
+    if "ended" in kinds:
+        return "ended", taken
+    return _stage(results / "attempts" / names[-1]), taken
+
+
+def _stage(folder: Path) -> str:
+    last = folder / "submissions/001"
+    for name, record in (("scored", "score.json"), ("rerun", "rerun.json"), ("handed in", "submission.json")):
+        if (last / record).exists():
+            return name
+    ledger = folder / "ledger.jsonl"
+    lines = ledger.read_bytes() if ledger.exists() else b""
+    if b'"worked":true' in lines:
+        return "worked"
+    return "at work" if b'"resumed"' in lines else "handed out"
