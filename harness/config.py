@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import ConfigError, unknown
+from harness.errors import ConfigError, PaperError, ReproofError, unknown
 from harness.folders import configs_folder, own_configs
 from harness.paper.fields import Bytes, Seconds
+from harness.paper.source import read
 
 _COMPOSING = threading.Lock()  # Hydra's state is one for the process
+MOST_SWEPT = 1000
+"""Combinations of one command; each is composed, which takes a tenth of a second."""
 
 
 class _Settings(BaseModel):
@@ -145,7 +150,9 @@ def compose(overrides: Sequence[str], *, own: Path | None = None) -> list[Settin
         ConfigError: An override that cannot be parsed, an unknown name (with the nearest known one), or a value that
             does not fit.
     """
-    with _COMPOSING, _hydra(own or _ours(own_configs())):
+    laid = own or _ours(own_configs())
+    _ensure_modest(laid)
+    with _COMPOSING, _hydra(laid):
         return [_one(choice) for choice in _sweep(overrides)]
 
 
@@ -164,6 +171,21 @@ def _ours(own: Path | None) -> Path | None:
         got=f"the user {owner}",
         remedy="go to a folder without it; if you trust it, copy it: cp -r configs MINE/configs, and begin in MINE",
     )
+
+
+def _ensure_modest(own: Path | None) -> None:
+    """See that no file of one's own that may be composed unfolds without end: OmegaConf writes out every alias."""
+    files = [] if own is None else [own / "config.yaml", *own.glob("*/*.yaml")]
+    ours = {path.name for path in configs_folder().iterdir()}
+    for path in files:
+        if path.is_file() and (path.parent == own or path.parent.name in ours):
+            try:
+                read(path)
+            except PaperError as error:
+                remedy = "mend this file, or remove it"
+                raise ConfigError(
+                    error.message, where=error.where, expected=error.expected, got=error.got, remedy=remedy
+                ) from None
 
 
 @contextmanager
@@ -196,49 +218,74 @@ _laid: Path | None = None  # read by the search path plugin, which Hydra itself 
 
 def _sweep(overrides: Sequence[str]) -> Iterator[list[str]]:
     """Each combination of the swept values, as lists of plain overrides."""
-    from itertools import product
-
     from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
 
     parsed = []
     for text in overrides:
         try:
             parsed.append(OverridesParser.create().parse_override(text))
-        except HydraException as error:
+        except Exception as error:  # Hydra's grammar calls its functions while it parses, and ANTLR recurses
             raise ConfigError(
                 "this override cannot be parsed",
                 where=text,
-                got=str(error).splitlines()[0],
+                got=" ".join(str(error).split())[:300] or type(error).__name__,
                 expected="key=value in Hydra's grammar",
                 remedy="for example: reproof attempt paper=tree_search participant=reference",
             ) from None
     choices = [
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()] if o.is_sweep_override() else [text]
-        for o, text in zip(parsed, overrides, strict=True)
+        _swept(override) if override.is_sweep_override() else [text]
+        for override, text in zip(parsed, overrides, strict=True)
     ]
+    if (count := math.prod(map(len, choices))) > MOST_SWEPT:
+        raise _too_many(" ".join(overrides), count)
     yield from (list(choice) for choice in product(*choices))
+
+
+def _swept(override: Any) -> list[str]:
+    """An override for each value of a sweep, as long as there are not too many."""
+    from hydra.core.override_parser.types import RangeSweep
+    from hydra.errors import HydraException
+
+    value = override.value()
+    try:
+        if isinstance(value, RangeSweep) and (value.stop - value.start) / value.step > MOST_SWEPT:
+            raise _too_many(override.input_line, "more")  # to shuffle them, Hydra would write them all out
+        values = list(islice(override.sweep_string_iterator(), MOST_SWEPT + 1))
+    except (ArithmeticError, TypeError, ValueError, HydraException) as error:
+        raise ConfigError("this sweep has no values", where=override.input_line, got=error) from None
+    if len(values) > MOST_SWEPT:
+        raise _too_many(override.input_line, "more")
+    return [f"{override.get_key_element()}={value}" for value in values]
+
+
+def _too_many(where: object, got: object) -> ConfigError:
+    remedy = "ask for them in several commands"
+    return ConfigError("too many combinations", where=where, expected=f"at most {MOST_SWEPT}", got=got, remedy=remedy)
 
 
 def _one(overrides: list[str]) -> Settings:
     from hydra import compose as hydra_compose
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-    from yaml import YAMLError
+    from omegaconf.errors import MissingMandatoryValue
 
     try:
         _names_exist(overrides)
         composed = hydra_compose(config_name="config", overrides=overrides)
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
-        key = str(error).split(": ")[-1].splitlines()[0].strip()
+        key = (str(error).split(": ")[-1].splitlines() or [""])[0].strip()
         raise ConfigError(
-            f"{key} has no value", remedy=f"say {key}=..., for example {_EXAMPLES.get(key, key + '=NAME')}"
+            f"{key} has no value",
+            where=" ".join(overrides) or None,
+            remedy=f"say {key}=..., for example {_EXAMPLES.get(key, key + '=NAME')}",
         ) from None
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+    except ReproofError:
+        raise
+    except Exception as error:  # Hydra, OmegaConf and PyYAML have many ways to refuse what a stranger wrote
         raise ConfigError(
-            "the configuration does not compose", where=" ".join(overrides), got=" ".join(str(error).split())[:300]
+            "the configuration does not compose",
+            where=" ".join(overrides),
+            got=" ".join(str(error).split())[:300] or type(error).__name__,
         ) from None
     return _typed(values)
 
@@ -296,6 +343,7 @@ def _typed(values: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"{key} does not fit", expected=first["msg"].removeprefix("Value error, "), got=repr(first["input"])
-        ) from None
+        said = first["msg"].removeprefix("Value error, ").removeprefix("expected ")
+        if first["type"] == "missing":
+            raise ConfigError(f"{key} has no value", where=key, remedy=f"say {key}=...") from None
+        raise ConfigError(f"{key} does not fit", where=key, expected=said, got=repr(first["input"])) from None

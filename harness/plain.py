@@ -1,4 +1,4 @@
-"""Text that a stranger wrote, made fit to be shown: what controls a terminal is made visible, what is endless is cut."""
+"""Text that a stranger wrote, made fit to be shown: what controls a terminal is visible, what is endless is cut."""
 
 from __future__ import annotations
 

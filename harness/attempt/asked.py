@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from harness.attempt.ledger import Event
-from harness.record.files import private_file
+from harness.record.files import NO_JSON, private_file
 
 if TYPE_CHECKING:
     from harness.attempt.budget import Account
@@ -55,7 +55,7 @@ def toll(folder: Path, events: Iterable[Event]) -> dict[str, Any]:
     """
     try:
         spent = msgspec.json.decode((folder / SPENT).read_bytes(), type=_Spent)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, *NO_JSON):
         return {}
     counts = {"requests": spent.requests, **msgspec.structs.asdict(spent.tokens)}
     known, dollars, waited = dict.fromkeys(_COUNTED, 0), 0.0, 0.0

@@ -7,7 +7,7 @@ import re
 from datetime import datetime
 from typing import Literal
 
-from harness.record.files import Slip
+from harness.record.files import Slip, Time
 
 Fault = Literal["none", "submission", "budget", "harness", "model"]
 """Whose fault it is that work ended before it was done.
@@ -79,7 +79,7 @@ class Attempt(Slip, frozen=True):
     anchor: str
     """Digest of the ledger's first event."""
     budget: Budget
-    started: datetime
+    started: Time
     sandbox: str
     waived: list[str]
     workers: int | None
@@ -99,7 +99,7 @@ class HandedIn(Slip, frozen=True):
     bytes: int
     history: list[tuple[str, int]]
     """Commits after the start commit, with the seconds since 1970 that they state themselves."""
-    at: datetime
+    at: Time
     ended: str
     note: str
     used: dict[str, float]

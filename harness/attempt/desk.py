@@ -24,7 +24,7 @@ from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, dis
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
-from harness.record.files import Slip, locked_file, read_slip, write_text
+from harness.record.files import NO_JSON, Slip, locked_file, read_slip, write_text
 
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
@@ -143,7 +143,7 @@ class Desk:
         """The last moment that the keeper of the clock has noted."""
         try:
             return msgspec.json.decode((self.folder / PULSE).read_bytes(), type=Moment)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (OSError, *NO_JSON):
             return None
 
     def beat(self) -> None:
@@ -173,7 +173,7 @@ class Desk:
         for path in sorted((self.folder / EXECUTING).glob("*.json")):
             try:
                 found.append((path, msgspec.json.decode(path.read_bytes(), type=Executing)))
-            except (OSError, msgspec.MsgspecError, UnicodeDecodeError):  # it has just ended, or just begun
+            except (OSError, *NO_JSON):  # it has just ended, or just begun
                 continue
         return found
 

@@ -71,8 +71,15 @@ def attempt_of(folder: Path) -> Path | None:
                 found = Path(read_slip(note, _Place).attempt)
             except RecordError:
                 continue
-            if not (found / "attempt.json").is_file():
+            if not _is_file(found / "attempt.json"):
                 remedy = "bring the folder back; if it was moved, name the attempt: --results FOLDER and its name"
                 raise RecordError("the records of this workspace are gone", where=found, remedy=remedy)
             return found
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no system has such a name
+        return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import json
 import keyword
 import sys
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.start import VERBS, overview
-from harness.errors import ReproofError, unknown
+from harness.errors import ReproofError, UsageError, unknown
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -67,18 +69,37 @@ def run() -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     except ReproofError as error:
         _say(error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in _UNFIT:
+            raise
+        unfit = UsageError("there can be no such file", where=error.filename, got=error.strerror)
+        _say(unfit)
+        return unfit.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; everything that was done is kept", err=True)
         return 130
 
 
+_UNFIT = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+"""What the system says of a name that somebody has typed."""
+
+
+def _show(error: click.ClickException) -> None:
+    """What click says of the words that were typed, which may hold anything."""
+    from harness.plain import plain
+
+    said = io.StringIO()
+    error.show(said)
+    click.echo(plain(said.getvalue()), err=True, nl=False)
+
+
 def _say(error: ReproofError) -> None:
-    from harness.report.text import plain
+    from harness.plain import plain
 
     text = json.dumps(error.as_dict()) if "--json" in sys.argv else f"reproof: {plain(str(error))}"
     click.echo(text, err=True)

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -177,7 +177,8 @@ def _trial(folder: Path, result: _Result) -> Trial:
 def _seconds(phase: _Phase | None) -> float | None:
     if phase is None or phase.started_at is None or phase.finished_at is None:
         return None
-    return max(0.0, (phase.finished_at - phase.started_at).total_seconds())
+    begun, ended = (at if at.tzinfo else at.replace(tzinfo=UTC) for at in (phase.started_at, phase.finished_at))
+    return max(0.0, (ended - begun).total_seconds())
 
 
 def bundle_of(trial: Trial) -> bytes | None:

@@ -178,7 +178,7 @@ class Room:
             with self._line.makefile("rb") as source:
                 while self._heard(source):
                     pass
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             self._over = self._over or f"the room's answer makes no sense: {type(error).__name__}"
             self._cancel.set()
         self._hang_up()

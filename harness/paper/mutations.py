@@ -41,7 +41,9 @@ class Mutation(Entry):
     def _stays_inside(cls, value: str) -> str:
         path = PurePosixPath(value)
         if path.is_absolute() or ".." in path.parts or str(path) != value or len(value) > _LONGEST_PATH:
-            raise ValueError(f"expected a plain path beneath the workspace's root, of at most {_LONGEST_PATH} characters")
+            raise ValueError(
+                f"expected a plain path beneath the workspace's root, of at most {_LONGEST_PATH} characters"
+            )
         return value
 
 

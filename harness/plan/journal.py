@@ -11,7 +11,7 @@ import msgspec
 
 from harness.attempt.attempt import Fault
 from harness.errors import RecordError
-from harness.record.files import Slip, locked_file
+from harness.record.files import NO_JSON, Slip, Time, locked_file
 
 Kind = Literal["taken up", "begun", "continued", "ended", "again", "stalled", "cancelling", "cancelled", "done"]
 _LINE = 240
@@ -22,7 +22,7 @@ _LONGEST = 2000
 class Event(Slip, frozen=True):
     """One line of the journal."""
 
-    at: datetime
+    at: Time
     kind: Kind
     item: Annotated[int, msgspec.Meta(ge=1)] | None = None
     attempt: str | None = None
@@ -70,7 +70,7 @@ def read(path: Path) -> tuple[Event, ...]:
 def _parsed(line: bytes, where: str) -> Event:
     try:
         return msgspec.json.decode(line, type=Event)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NO_JSON as error:
         remedy = "restore the journal from a copy; the attempts themselves are whole"
         raise RecordError("this line of the journal is damaged", where=where, got=error, remedy=remedy) from None
 

@@ -16,15 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.errors import RecordError, UsageError, unknown
-from harness.record.files import (
-    Slip,
-    Store,
-    canonical,
-    land,
-    private_file,
-    read_slip,
-    write_slip,
-)
+from harness.record.files import Slip, Store, Time, canonical, land, private_file, read_slip, write_slip
 
 FILE, JOURNAL, LOCK = "plan.json", "journal.jsonl", "plan.lock"
 """In the plan's folder."""
@@ -60,7 +52,7 @@ class Plan(Slip, frozen=True):
     """The attempts of one command, as they were asked for."""
 
     id: str
-    made: datetime
+    made: Time
     overrides: list[str]
     """What the command said."""
     items: list[Item]

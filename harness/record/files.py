@@ -9,13 +9,18 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import Annotated, TextIO, TypeVar
 
 import msgspec
 
 from harness.errors import RecordError, unknown
 
+NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a text that is not what it should be: a stranger may have nested it without end."""
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment of a known zone: without one, it can be compared with no other."""
 PRIVATE = 0o700
 """Mode of the folders under `results/`: they hold seeds and held-out instances."""
 PRIVATE_FILE = 0o600
@@ -174,7 +179,7 @@ def read_slip(path: Path, kind: type[S]) -> S:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
         raise missing(path) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NO_JSON as error:
         raise damaged(path, kind.__name__, str(error)) from None
 
 

@@ -125,10 +125,11 @@ def restore(folder: Path, experiment: str, which: InstanceSet, index: int) -> In
         arrays = {name: _array(folder, name) for name in content["arrays"]}
         values = {**content["values"]}
         instance = Instance(experiment=experiment, which=which, index=index, values=values, arrays=arrays)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        digest, kept = instance.digest, content["digest"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RecordError("this held-out instance cannot be read back", where=folder, got=error) from None
-    if instance.digest != content["digest"]:
-        raise RecordError("this held-out instance was changed", where=folder, expected=content["digest"])
+    if digest != kept:
+        raise RecordError("this held-out instance was changed", where=folder, expected=kept, got=digest)
     return instance
 
 

@@ -23,7 +23,12 @@ again."""
 T = TypeVar("T")
 LONGEST_MESSAGE = 30_000
 """Characters that an error may have."""
-_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example, HealthCheck.filter_too_much]
+_CHECKS = [
+    HealthCheck.too_slow,
+    HealthCheck.data_too_large,
+    HealthCheck.large_base_example,
+    HealthCheck.filter_too_much,
+]
 
 
 class Hangs(BaseException):

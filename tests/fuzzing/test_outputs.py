@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- the tables are easier to read in one line a case
 """Outputs: arrays, archives and objects that hostile code wrote, at every place of their formats."""
 
 from __future__ import annotations
@@ -18,12 +19,28 @@ from harness.errors import OutputError
 from harness.paper.schema import ArchiveOutput, Array, ArrayOutput, Experiment, JsonOutput, Output
 from harness.rerun.outputs import load_output, problems_of
 
-
 ARRAY = ArrayOutput(file="a.npy", dtype="float64", shape=["any", 3])
-ARCHIVE = ArchiveOutput(file="a.npz", arrays={"x": Array(dtype="float64", shape=["any", 3]), "y": Array(dtype="bool", shape=[2])})
+ARCHIVE = ArchiveOutput(
+    file="a.npz", arrays={"x": Array(dtype="float64", shape=["any", 3]), "y": Array(dtype="bool", shape=[2])}
+)
 OBJECT = JsonOutput(file="a.json", keys={"n": "int", "x": "float", "s": "str", "b": "bool", "l": "list"})
 TRUE = {"n": 7, "x": 0.5, "s": "é", "b": True, "l": [1, [2.5, 3]]}
-EXTENTS = ("0", "1", "4", "-1", "3.0", "True", "None", "1e9", "2**9", "10" * 30, "0x" + "f" * 6000, "'3'", "()", "(4, 3)")
+EXTENTS = (
+    "0",
+    "1",
+    "4",
+    "-1",
+    "3.0",
+    "True",
+    "None",
+    "1e9",
+    "2**9",
+    "10" * 30,
+    "0x" + "f" * 6000,
+    "'3'",
+    "()",
+    "(4, 3)",
+)
 DTYPES = (
     "'<f8'", "'>f8'", "'=f8'", "'|f8'", "'f8'", "'<f4'", "'O'", "'|O'", "'<U5'", "'S0'", "'V9999999999'", "'<M8[s]'", "'<m8'",
     "'f8,f8'", "'(2,)f8'", "[('a', '<f8')]", "[('a', 'O')]", "[('', '<f8', (9999999, 9999999))]", "('<f8', (3,))", "''", "None",
@@ -57,17 +74,26 @@ def headers(draw: Any) -> bytes:
     left = draw(st.sampled_from([[], [], [], ["shape"], ["descr"]]))
     pairs = [f"'{name}': {value}" for name, value in fields.items() if name not in left]
     text = "{" + ", ".join([*pairs, *draw(st.sampled_from([[], [], ["'more': 1"], ["'shape': (2, 3)"]]))]) + "}\n"
-    version = draw(st.sampled_from([b"\x01\x00", b"\x01\x00", b"\x01\x00", b"\x02\x00", b"\x03\x00", b"\x01\x01", b"\xff\xff"]))
+    version = draw(
+        st.sampled_from([b"\x01\x00", b"\x01\x00", b"\x01\x00", b"\x02\x00", b"\x03\x00", b"\x01\x01", b"\xff\xff"])
+    )
     said = draw(st.sampled_from([len(text), len(text), len(text), 0, 1, 65535, len(text) - 1]))
     size = struct.pack("<H", said % 2**16) if version[:1] == b"\x01" else struct.pack("<I", said)
-    return b"\x93NUMPY" + version + size + text.encode("latin1") + draw(st.sampled_from([b"", b"\0" * 48, b"\xff" * 96]))
+    return (
+        b"\x93NUMPY" + version + size + text.encode("latin1") + draw(st.sampled_from([b"", b"\0" * 48, b"\xff" * 96]))
+    )
 
 
 def tried(folder: Path, output: Output, data: bytes) -> Any:
     (folder / output.file).write_bytes(data)
     found = answered(lambda: load_output(folder, "thing", output, largest=1 << 20), OutputError)
     experiment = Experiment.model_validate(
-        {"summary": "s", "outputs": {"thing": output}, "limits": {"cpu": 1, "disk": 1 << 20}, "instances": {"pinned": {}}}
+        {
+            "summary": "s",
+            "outputs": {"thing": output},
+            "limits": {"cpu": 1, "disk": 1 << 20},
+            "instances": {"pinned": {}},
+        }
     )
     problems = problems_of(folder, experiment)
     assert bool(problems) == (found is None)

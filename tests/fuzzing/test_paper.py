@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- the tables are easier to read in one line a case
 """paper.yaml and what lies beside it: a paper that holds together, or a sentence that says where it does not."""
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import yaml
 from fuzzing.effort import Effort, answered
 from fuzzing.material import TEXTS, changed, damaged
 from hypothesis import strategies as st
-from tiny_paper import INSTANCES, METRICS, MUTATIONS, PAPER, write_paper
+from tiny_paper import MUTATIONS, PAPER, write_paper
 
 from harness.errors import PaperError
 from harness.paper.load import Paper, load_paper

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- the tables are easier to read in one line a case
 """Records on disk, changed by whoever could: ledger, journals, slips, run records, notes of workspaces."""
 
 from __future__ import annotations
@@ -27,7 +28,18 @@ from harness.record.files import read_slip, write_slip
 from harness.record.store import read
 from harness.rerun.execute import RunRecord
 
-MARKS = [b"{", b"}", b"[" * 2000, b'{"a":' * 2000, b'"\\ud800"', b"9" * 5000, b"1e999", b"NaN", b"\xef\xbb\xbf", b"\\u0000"]
+MARKS = [
+    b"{",
+    b"}",
+    b"[" * 2000,
+    b'{"a":' * 2000,
+    b'"\\ud800"',
+    b"9" * 5000,
+    b"1e999",
+    b"NaN",
+    b"\xef\xbb\xbf",
+    b"\\u0000",
+]
 HASH = "0" * 64
 
 
@@ -84,7 +96,14 @@ def test_what_an_event_is_given(effort: Effort, tmp_path: Path) -> None:
 
 def item(number: int) -> Item:
     return Item(
-        number=number, repeat=1, repeats=2, paper="tiny", paper_version="0" * 16, kind="agent", participant="ada", settings={}
+        number=number,
+        repeat=1,
+        repeats=2,
+        paper="tiny",
+        paper_version="0" * 16,
+        kind="agent",
+        participant="ada",
+        settings={},
     )
 
 
@@ -181,7 +200,9 @@ def test_pulse_and_commands_under_way(effort: Effort, tmp_path: Path) -> None:
     desk.beat()
     pulse = next(path for path in tmp_path.iterdir() if path.is_file())
 
-    @effort.over(changed(json.loads(pulse.read_bytes())).map(encoded) | damaged(pulse.read_bytes(), marks=MARKS), few=30)
+    @effort.over(
+        changed(json.loads(pulse.read_bytes())).map(encoded) | damaged(pulse.read_bytes(), marks=MARKS), few=30
+    )
     def check(data: bytes) -> None:
         pulse.write_bytes(data)
         desk.pulse()

@@ -1,0 +1,164 @@
+
+"""The command line as a user meets it: whatever words it is given, and whatever lies in its folders."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzzing.effort import LONGEST_MESSAGE, Effort, within
+from fuzzing.material import TEXTS, changed, damaged
+from hypothesis import strategies as st
+
+from harness.cli.main import run
+from harness.cli.start import VERBS
+from harness.errors import ReproofError
+
+KNOWN = (
+    "tiny",
+    "lean",
+    "nobody",
+    "20261122-101500-tiny-ada-a1b2",
+    "1",
+    "--json",
+    "--help",
+    "--results",
+    "--attempt",
+    "--as",
+    "--to",
+    "--step",
+)
+ODD = (
+    "a" * 300,
+    "a" * 10_000,
+    "../" * 50,
+    "/" * 5000,
+    "a/" * 2500,
+    "/dev/null",
+    "/proc/self/mem",
+    "/etc",
+    "~",
+    "-",
+    "--",
+    "--=",
+    "--x=y",
+    ".",
+    "",
+)
+words = st.lists(st.sampled_from([*KNOWN, *ODD]) | st.sampled_from(TEXTS) | st.text(max_size=8), max_size=4)
+IDLE = sorted(set(VERBS) - {"demo", "mlflow", "completion", "doctor", "guest"})
+"""Verbs that end by themselves, and at once where there is nothing to do."""
+
+
+def codes(kind: type[ReproofError] = ReproofError) -> set[int]:
+    return {kind.exit_code}.union(*(codes(below) for below in kind.__subclasses__()))
+
+
+def typed(word: str) -> str:
+    """A word as the system hands it on: bytes without a NUL, those that are no UTF-8 as surrogates."""
+    return os.fsdecode(word.replace("\0", "").encode("utf-8", "surrogatepass"))
+
+
+def told(*command: str) -> tuple[int, str]:
+    """The exit code, and what was said."""
+    said = io.StringIO()
+    sys.argv = ["reproof", *map(typed, command)]
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), within(30.0):
+        try:
+            code = run()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+    text = said.getvalue()
+    assert code in {0, 1, 2, *codes()} - {70}, (command, code, text[:2000])
+    assert "Traceback" not in text, text
+    assert all(letter.isprintable() or letter in "\n\t" for letter in text), (command, text[:2000])
+    return code, text
+
+
+@pytest.fixture
+def place(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own, with the records of an attempt."""
+    monkeypatch.setenv("REPROOF_PAPERS_PATH", str(home / "papers"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_words(effort: Effort, place: Path) -> None:
+    @effort.over(st.sampled_from(IDLE), words, few=60)
+    def check(verb: str, more: list[str]) -> None:
+        _, text = told(verb, *more)
+        assert len(text) < 10 * LONGEST_MESSAGE
+
+
+def test_each_verb_with_each_odd_name(place: Path) -> None:
+    for verb in IDLE:
+        for odd in ("a" * 10_000, "a/" * 2500):
+            told(verb, odd)
+
+
+def test_completion(effort: Effort, place: Path) -> None:
+    """What a shell asks while somebody types; it must never speak of anything else."""
+    from harness.cli.shells import answer
+
+    @effort.over(st.sampled_from(sorted(VERBS)), words, few=15)
+    def check(verb: str, more: list[str]) -> None:
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+            patch.setenv("COMP_WORDS", " ".join(["reproof", verb, *more]).replace("\0", ""))
+            patch.setenv("COMP_CWORD", str(len(more)))
+            with within(10.0):
+                answer("bash_complete")
+
+
+RECORDS = (
+    "attempt.json",
+    "ledger.jsonl",
+    "submission.json",
+    "score.json",
+    "rerun.json",
+    "measurements.json",
+    "plan.json",
+)
+READERS = (
+    "report",
+    "timesheet",
+    "status",
+    "trajectory",
+    "attempts",
+    "leaderboard",
+    "pack",
+    "score",
+    "rescore",
+    "dispute",
+    "withdraw",
+)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_records(effort: Effort, place: Path, lean_finished: Any, record: str) -> None:
+    """Every verb that reads an attempt, on one whose record was changed."""
+    road = lean_finished[0]
+    shutil.copytree(road.store.root, place / "results", ignore=shutil.ignore_patterns("mlflow", "locks"))
+    [file] = (place / "results/attempts" / road.attempt.id).rglob(record)
+    whole = file.read_bytes()
+    first = whole.splitlines()[0] + b"\n"
+    shaped = changed(json.loads(first if record.endswith("jsonl") else whole)).map(
+        lambda value: json.dumps(value).encode() + b"\n"
+    )
+
+    @effort.over(
+        st.sampled_from(READERS), shaped | damaged(whole, marks=[b"{", b"[" * 2000, b"9" * 400, b'"\\ud800"']), few=8
+    )
+    def check(verb: str, data: bytes) -> None:
+        file.write_bytes(data)
+        told(verb, *([] if verb in ("attempts", "leaderboard") else [road.attempt.id]))
+        file.write_bytes(whole)

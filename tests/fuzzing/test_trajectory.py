@@ -1,0 +1,58 @@
+
+"""Trajectories in ATIF that came from elsewhere, and how they are shown."""
+
+from __future__ import annotations
+
+import json
+
+from fuzzing.effort import Effort, answered
+from fuzzing.material import changed, damaged
+from talks import BEGAN, Talk
+
+from harness.errors import RecordError
+from harness.report.timeline import beside, entries_of, summary
+from harness.report.timeline_text import step_lines, trajectory_lines
+from harness.trajectory.atif import Trajectory
+from harness.trajectory.derive import derive
+from harness.trajectory.keep import text_of
+from harness.trajectory.read import read_trajectory
+
+MARKS = [
+    b"{",
+    b"}",
+    b"[" * 2000,
+    b'{"a":' * 2000,
+    b'"\\ud800"',
+    b"9" * 5000,
+    b"1e999",
+    b"NaN",
+    b"\\u001b[2J",
+    b"\\u202e",
+]
+
+
+def shown(found: Trajectory) -> Trajectory:
+    """All that readers do with it; what is printed is printable."""
+    entries = entries_of(found, began=BEGAN)
+    lines = [*trajectory_lines(found, entries), *(line for entry in entries for line in step_lines(entry))]
+    assert all(line.replace("\n", "").replace("\t", "").isprintable() for line in lines)
+    assert summary(found)
+    list(beside(found))
+    return found
+
+
+def test_atif(effort: Effort) -> None:
+    made = derive(
+        Talk("chat").turns([("I look.", "ls", "a.py"), ("Done.", "", "")]), attempt="a", agent="b", version="c"
+    )
+    assert made is not None
+    whole = text_of(made).encode()
+
+    @effort.over(
+        changed(json.loads(whole), most=5).map(lambda value: json.dumps(value).encode()) | damaged(whole, marks=MARKS),
+        few=80,
+    )
+    def check(data: bytes) -> None:
+        found = answered(lambda: shown(read_trajectory(data, where="there", began=BEGAN)), RecordError)
+        if found is not None:
+            assert read_trajectory(text_of(found).encode(), where="there", began=BEGAN) == found
