@@ -138,7 +138,8 @@ class Server:
 
     async def _answer(self, course: Course, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         course.waited, course.status = answer.waited, answer.status
-        headers = {name: value for name in _PASSED if (value := answer.response.headers.get(name)) is not None}
+        theirs = answer.response.headers
+        headers = {name: self._upstream.bare(theirs[name]) for name in _PASSED if name in theirs}
         if answer.error is not None:
             course.ended, course.free = "failed", True
             course.answer = asking.lenient(answer.error) or None
@@ -159,8 +160,10 @@ class Server:
                     return self._broke(course, f"the answer is longer than {MOST_BYTES} bytes")
         except (aiohttp.ClientError, TimeoutError) as error:
             return self._broke(course, f"the answer broke off: {type(error).__name__}")
-        course.answer, course.ended, course.received = asking.lenient(bytes(body)) or None, "done", len(body)
-        return web.Response(status=answer.status, body=bytes(body), headers=headers)
+        course.received, course.ended = len(body), "done"
+        said = self._upstream.blot().whole(bytes(body))
+        course.answer = asking.lenient(said) or None
+        return web.Response(status=answer.status, body=said, headers=headers)
 
     async def _stream(
         self, course: Course, request: web.BaseRequest, answer: Answer, headers: dict[str, str]
@@ -181,7 +184,7 @@ class Server:
             course.answer = telling.answer
             course.partial = not telling.ended
         if telling.failed is not None:
-            course.ended, course.said = "failed", self._upstream.bare(str(telling.failed)[:500])
+            course.ended, course.said = "failed", self._upstream.bare(str(telling.failed))[:500]
         if course.ended == "cut" and request.transport is not None:
             request.transport.abort()  # an agent must see that this was not the end
         return response
@@ -189,20 +192,23 @@ class Server:
     async def _relay(
         self, course: Course, response: web.StreamResponse, answer: Answer, telling: Telling, limit: asyncio.Timeout
     ) -> None:
-        asked, listening = course.asked, True
+        asked, listening, blot = course.asked, True, self._upstream.blot()
         strip = WithoutUsage() if asked is not None and asked.strip else None
-        async for chunk in answer.response.content.iter_any():
+        async for piece in answer.response.content.iter_any():
+            chunk = blot.feed(piece)
             if listening:
                 try:
                     await response.write(chunk if strip is None else strip.feed(chunk))
                 except ConnectionError:
                     listening = False
                     limit.reschedule(asyncio.get_running_loop().time() + _DRAIN)
-            course.received += len(chunk)
+            course.received += len(piece)
             if course.received > MOST_BYTES:
                 raise ValueError("too long")
             telling.feed(chunk)
-        if listening and strip is not None and (rest := strip.end()):
+        last = blot.end()
+        telling.feed(last)
+        if listening and (rest := last if strip is None else strip.feed(last) + strip.end()):
             await response.write(rest)
 
     def _broke(self, course: Course, why: str) -> web.StreamResponse:

@@ -15,6 +15,7 @@ import msgspec
 
 from harness.proxy.access import Access
 from harness.proxy.asking import Asked
+from harness.proxy.blot import Blot, blotted
 from harness.proxy.refusal import Refused
 
 MOST_BYTES = 64 << 20
@@ -39,6 +40,8 @@ _SHORT = 4096
 """Tokens; a limit below is not halved."""
 _SHOWN = 64 << 10
 """Bytes of an error that are read."""
+_QUOTED = 500
+"""Characters of an error that are repeated."""
 _BETAS = re.compile(
     r"(claude-code|interleaved-thinking|fine-grained-tool-streaming|context-1m|prompt-caching(-scope)?|extended-cache-ttl"
     r"|token-efficient-tools|output-128k|context-management|effort|structured-outputs|redact-thinking"
@@ -135,7 +138,7 @@ class Upstream:
             response = await self._session.post(self._url(path), data=data, headers=headers, allow_redirects=False)
             if response.status < 300:
                 return Answer(response), None
-            answer = Answer(response, error=await _beginning(response))
+            answer = Answer(response, error=self.blot().whole(await _beginning(response)))
         except aiohttp.ClientSSLError as error:
             raise Refused(f"the provider's certificate does not hold: {self.bare(str(error))}", reason="away") from None
         except aiohttp.SocketTimeoutError:
@@ -153,7 +156,8 @@ class Upstream:
         status, error = answer.status, answer.error or b""
         if status in _REFUSING or status < 400:
             why = _REFUSING.get(status, "the provider sends us elsewhere")
-            raise Refused(f"{why} ({status}): {self.bare(error[:500].decode(errors='replace'))}", reason="away")
+            said = self.bare(error.decode(errors="replace"))[:_QUOTED]  # cut before, a piece of the key might be left
+            raise Refused(f"{why} ({status}): {said}", reason="away")
         if status == 429 and b"insufficient_quota" in error:
             raise Refused("the provider's own account is used up (429, insufficient_quota)", reason="away")
         return f"it answered {status}" if status in _BUSY or status >= 500 else None
@@ -193,8 +197,12 @@ class Upstream:
 
     def bare(self, text: str) -> str:
         """A text without the key and without the password of an address."""
-        text = text.replace(self._key, "***") if self._key else text
+        text = blotted(text, self._key)
         return text.replace(urlsplit(self._base).netloc.rpartition("@")[0] or "\0", "***")
+
+    def blot(self) -> Blot:
+        """For one answer."""
+        return Blot(self._key)
 
 
 def _authority(provider: str, key: str) -> dict[str, str]:

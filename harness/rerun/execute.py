@@ -21,7 +21,7 @@ from harness.gateway.offer import Closing, Offer
 from harness.paper.claims import Scalar
 from harness.paper.load import Paper
 from harness.paper.schema import Experiment, RunLimits
-from harness.record.files import Store, land, write_text
+from harness.record.files import Store, land, private_folder, write_text
 from harness.record.store import Record, read, write
 from harness.rerun.outputs import problems_of
 from harness.rerun.plan import Unit
@@ -142,8 +142,8 @@ def _job(unit: Unit, paper: Paper, store: Store, staging: Path) -> Job:
     """Lay out a run's input, and say how it is to be done."""
     experiment = paper.spec.experiments[unit.experiment]
     inputs, outputs = staging / "input", staging / "outputs"
-    inputs.mkdir()
-    outputs.mkdir()
+    private_folder(inputs)
+    private_folder(outputs)
     write_text(inputs / "RUN.json", json.dumps(contract(unit, experiment)))
     unit.instance.write_arrays(inputs)
     return Job(
