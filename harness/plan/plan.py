@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.errors import RecordError, UsageError, unknown
-from harness.record.files import Slip, Store, canonical, private_folder, read_slip, write_slip
+from harness.record.files import Slip, Store, canonical, claim_folder, read_slip, write_slip
 
 FILE, JOURNAL, LOCK = "plan.json", "journal.jsonl", "plan.lock"
 """In the plan's folder."""
@@ -144,9 +144,8 @@ def _locked(descriptor: int) -> bool:
 
 def keep_plan(items: Sequence[Item], overrides: Sequence[str], *, results: Path, now: datetime) -> Place:
     """Write a plan into a results folder, before anything of it begins."""
-    name = f"{now:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
-    drawn = Plan(id=name, made=now, overrides=list(overrides), items=list(items), fingerprint="")
-    place = Place(private_folder(plans_folder(results) / name))
+    place = Place(claim_folder(plans_folder(results), lambda: f"{now:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"))
+    drawn = Plan(id=place.folder.name, made=now, overrides=list(overrides), items=list(items), fingerprint="")
     write_slip(place.folder / FILE, msgspec.structs.replace(drawn, fingerprint=drawn.digest()))
     return place
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -81,6 +82,34 @@ def private_folder(path: Path) -> Path:
     """Make a folder that only its owner can read."""
     path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
     return path
+
+
+def claim_folder(parent: Path, names: Callable[[], str]) -> Path:
+    """Make a folder that nobody else has: of two who draw the same name, one draws another.
+
+    Args:
+        parent: Where; it is made where it is missing.
+        names: Draws a name.
+    """
+    private_folder(parent)
+    while True:
+        folder = parent / names()
+        try:
+            folder.mkdir(mode=PRIVATE)
+        except FileExistsError:
+            continue
+        return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until nobody else holds a lock, and hold it; the kernel lets go of it whatever ends this process."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def land(staged: Path, final: Path) -> bool:
