@@ -117,10 +117,12 @@ def rescored(paper: str, results: Path, *, tell: Tell, private_path: Path | None
             if before is None:
                 continue
             road = resume(name, results, tell=tell, private_path=private_path)
-            if before.paper_version != road.paper.version:
-                after = score(road, again=True)
-                over_time(road, rerunning=False)
-                changes.append(_change(name, before, after, None))
+            with road.desk.alone("rescore", tell):
+                before = _last_score(road.desk, paper)
+                if before is not None and before.paper_version != road.paper.version:
+                    after = score(road, again=True)
+                    over_time(road, rerunning=False)
+                    changes.append(_change(name, before, after, None))
         except ReproofError as error:
             changes.append(_change(name, before, None, str(error)))
     return changes

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ from harness.errors import (
 from harness.folders import workspace_above
 from harness.paper.load import Paper, open_paper
 from harness.readiness import access_of, endpoint_of, ensure_ready
-from harness.record.files import Store, land, private_folder, write_slip
+from harness.record.files import Store, claim_folder, land, private_folder, write_slip
 from harness.rerun.engine import Progress, silent
 from harness.road import HISTORY, Road, Tell
 
@@ -80,8 +81,10 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
     budget = granted(paper, settings.budget)
     ensure_ready(settings, budget)
     store, now = Store(settings.results.resolve()), _now()
-    name = name or attempt_name(paper.id, settings.participant.name, now)
-    folder = private_folder(store.attempt(name))
+    if name is None:
+        folder = claim_folder(store.attempt(""), partial(attempt_name, paper.id, settings.participant.name, now))
+    else:
+        folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
     try:
         start = create_workspace(paper, workspace)
@@ -92,7 +95,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
     attempt = Attempt(
-        id=name,
+        id=folder.name,
         paper=paper.id,
         paper_folder=str(paper.folder),
         paper_version=paper.version,
@@ -355,7 +358,10 @@ def withdraw(road: Road, reason: str) -> HandedIn | None:
             hand_in(road, Outcome(note=reason, ended="withdrawn"))
         except SubmissionError as error:
             road.tell(f"what is in the workspace could not be taken in: {error}")
-    road.desk.note("withdrawn", reason=reason)
+    with road.desk.held():
+        if road.desk.account().state == "withdrawn":
+            road.desk.open_account()  # says so: somebody else has just done it
+        road.desk.note("withdrawn", reason=reason)
     return road.submission() if road.desk.submissions else None
 
 

@@ -63,6 +63,11 @@ def over_time(road: Road, *, rerunning: bool = True) -> OverTime:
         road: The attempt, its latest submission scored.
         rerunning: False scores again what was rerun before, and nothing else.
     """
+    with road.desk.alone("score over time", road.tell):
+        return _over_time(road.settled(), rerunning)
+
+
+def _over_time(road: Road, rerunning: bool) -> OverTime:
     handed, budget = road.submission(), road.attempt.budget
     before = [event for event in road.desk.events() if event.number <= handed.ledger[0]]
     marks = account(before, budget, now=before[-1].moment).marks

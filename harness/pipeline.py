@@ -83,6 +83,11 @@ def rerun(road: Road, *, slots: Literal["curtailed", "all", "first"] | None = No
         road: The attempt.
         slots: `all` fills every slot at once, `first` stops at the first look; None: as the attempt was begun.
     """
+    with road.desk.alone("rerun", road.tell):
+        return _rerun(road.settled(), slots)
+
+
+def _rerun(road: Road, slots: Literal["curtailed", "all", "first"] | None) -> Rerun:
     handed = road.submission()
     isolation = road.sandbox.description()
     digest = circumstances(isolation.digest)
@@ -169,16 +174,25 @@ def score(road: Road, *, again: bool = False) -> Score:
     Raises:
         RecordError: The attempt was not rerun, or the paper now asks for runs that were never done.
     """
-    result, measurements = scored(road, read(road.records / "rerun.json", Rerun))
+    with road.desk.alone("score", road.tell):
+        road = road.settled()
+        result, measurements = scored(road, read(road.records / "rerun.json", Rerun))
+        kept = Measurements(paper_version=road.paper.version, measurements=measurements)
+        with road.desk.held():  # nobody packs, draws or mirrors one of the two with the other as it was before
+            _keep_score(road, result, kept, again=again)
+    return result
+
+
+def _keep_score(road: Road, result: Score, measurements: Measurements, *, again: bool) -> None:
     road.desk.events()  # a ledger that cannot take the event is found before anything is replaced
     before = _keep_former_score(road)
     if again or before is None or _told(before) != _told(result):
         former: dict[str, Any] = {"before": _told(before)} if before else {}
         _note_once(road, "rescored" if again else "scored", **_told(result), **former)
-    (road.records / PAGE).unlink(missing_ok=True)  # no page may show another score than the one that is kept
-    write(road.records / "measurements.json", Measurements(paper_version=road.paper.version, measurements=measurements))
+    if before != result:
+        (road.records / PAGE).unlink(missing_ok=True)  # no page may show another score than the one that is kept
+    write(road.records / "measurements.json", measurements)
     write(road.records / "score.json", result)
-    return result
 
 
 def graded_again(road: Road) -> Graded:
@@ -295,6 +309,7 @@ def _budget(granted: Budget, handed: HandedIn) -> dict[str, Spent]:
 def attempt(settings: Settings, *, tell: Tell, progress: Progress = silent) -> tuple[Road, Score]:
     """The whole road, from a paper's config to an explained score."""
     road = hand_out(settings, tell=tell, progress=progress)
-    hand_in(road, work_on(road, settings))
-    rerun(road)
-    return road, score(road)
+    with road.desk.alone("attempt", tell):
+        hand_in(road, work_on(road, settings))
+        rerun(road)
+        return road, score(road)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Road:
     tell: Tell
     progress: Progress
     of: Path | None = None
-    """The folder of the commit that the later stages are about; None: of the latest submission."""
+    """The folder of the submission, or of its commit, that the later stages are about; None: of the latest one."""
 
     @property
     def attempt(self) -> Attempt:
@@ -70,7 +70,20 @@ class Road:
     @property
     def private(self) -> Path:
         """The folder of the plan: drawn afresh for each submission, shared by the commits that led to it."""
-        return (self.records if self.of is None else self.of.parents[1]) / "private"
+        return (self.records if self.whole else self.records.parents[1]) / "private"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the later stages are about a submission, and not about an earlier commit of one."""
+        return self.of is None or self.of.parent.name != HISTORY
+
+    def settled(self) -> Road:
+        """The road of what is the latest submission now, whatever is handed in while it is rerun.
+
+        Raises:
+            RecordError: Nothing was handed in yet.
+        """
+        return self if self.of is not None else replace(self, of=self.records)
 
     @cached_property
     def sandbox(self) -> Sandbox:

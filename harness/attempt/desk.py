@@ -8,7 +8,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +24,13 @@ from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, dis
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
-from harness.record.files import NO_JSON, Slip, locked_file, read_slip, write_text
+from harness.record.files import NO_JSON, Slip, locked_file, private_file, read_slip, write_text
 
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
 EXECUTING, PULSE, SUBMISSIONS = "executing", "pulse.json", "submissions"
+STAGE = "stage.lock"
+"""In the attempt's folder: locked by who works, reruns or scores, and says who that is."""
 SHOWN = "REPROOF_SHOWN_WORKSPACE"
 """Environment variable: what a workspace's path is for whoever asks, if not its own."""
 _HASH = re.compile(r"[0-9a-f]{40}")
@@ -110,6 +112,8 @@ class Desk:
 
     def account(self, *, disk: bool = False) -> Account:
         """What is used and left at this moment; the workspace is measured only if `disk` is asked for."""
+        # looked at before the ledger: what ends meanwhile stands in both and is counted once, never in neither
+        executing = [data.counted for _, data in self._executing()]
         events = self.events()
         asked = toll(self.folder, events)
         return account(
@@ -117,7 +121,7 @@ class Desk:
             self.attempt.budget,
             now=clock.now(),
             pulse=self.pulse(),
-            running=[*(data.counted for _, data in self._executing()), *([asked] if asked else [])],
+            running=[*executing, *([asked] if asked else [])],
             disk=disk_of(self.workspace) if disk else 0,
         )
 
@@ -132,6 +136,37 @@ class Desk:
     def note(self, kind: ledger.Kind, *, at: Moment | None = None, **data: Any) -> ledger.Event:
         """Add an event; `at` is for what is replayed."""
         return ledger.append(self.folder / ledger.FILE, kind, data, at=at)
+
+    @contextlib.contextmanager
+    def alone(self, doing: str, tell: Callable[[str], None]) -> Iterator[None]:
+        """Take what may take hours, work, rerun or score, for oneself; the kernel lets go of it whatever ends us.
+
+        Whoever comes meanwhile is told who is at it, and waits. Within itself it is taken once.
+
+        Args:
+            doing: What others are told.
+            tell: Hears why one waits.
+        """
+        if self._taken:
+            yield
+            return
+        descriptor = private_file(self.folder / STAGE, os.O_RDWR | os.O_CREAT)
+        try:
+            if not _taken_at_once(descriptor):
+                tell(_who_is_there(descriptor, self.attempt.id))
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {doing}".encode(), 0)
+            self._taken.append(doing)
+            yield
+        finally:
+            self._taken.clear()
+            os.close(descriptor)
+
+    @cached_property
+    def _taken(self) -> list[str]:
+        """What this desk has taken for itself."""
+        return []
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -324,6 +359,22 @@ class Desk:
                 remedy="what was handed in counts: `reproof report` shows its score",
             )
         return found
+
+
+def _taken_at_once(descriptor: int) -> bool:
+    """Whether a lock could be had without waiting."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _who_is_there(descriptor: int, attempt: str) -> str:
+    """Why one waits; who has just taken it may not have said yet what for."""
+    pid, _, doing = os.pread(descriptor, 200, 0).decode(errors="replace").partition(" ")
+    who = f"process {pid} is at {attempt} ({doing})" if pid.isdigit() else f"another process is at {attempt}"
+    return f"{who}; waiting until it is done"
 
 
 def _watched(path: Path) -> bool:

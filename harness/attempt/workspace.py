@@ -18,7 +18,6 @@ from harness.attempt.plumbing import (
 from harness.attempt.task import agreed_start, start_files
 from harness.errors import HarnessFault, UsageError
 from harness.paper.load import Paper
-from harness.record.files import private_folder
 
 if TYPE_CHECKING:
     from git import Git
@@ -39,15 +38,33 @@ def create_workspace(paper: Paper, folder: Path) -> str:
         PaperError: The paper's files do not give the start commit that is written down.
     """
     start, objects = agreed_start(paper)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError("a workspace needs a new folder", where=folder, remedy="name one that does not exist yet")
-    private_folder(folder)
+    _claim(folder)
     write_files(folder, start_files(paper))
     lay_repository(folder / ".git", objects, head=start, bare=False)
     git = _git(folder)
     _run(git, "read-tree", start)
     _run(git, "update-index", "-q", "--refresh")
     return start
+
+
+def _claim(folder: Path) -> None:
+    """Take an empty folder: of several who come at once, whoever makes its `.git`.
+
+    Raises:
+        UsageError: It holds something, or is no folder.
+    """
+    try:
+        private_folder(folder)
+        (folder / ".git").mkdir()
+    except (FileExistsError, NotADirectoryError):
+        raise _not_new(folder) from None
+    if [path.name for path in folder.iterdir()] != [".git"]:
+        (folder / ".git").rmdir()
+        raise _not_new(folder)
+
+
+def _not_new(folder: Path) -> UsageError:
+    return UsageError("a workspace needs a new folder", where=folder, remedy="name one that does not exist yet")
 
 
 def fill(workspace: Path, files: Files) -> None:

@@ -60,7 +60,7 @@ def going_on(road: Road) -> Iterator[None]:
 
 def finish(road: Road) -> Score:
     """Everything that follows a submission; after an interrupt, say how to go on."""
-    with going_on(road):
+    with going_on(road), road.desk.alone("rerun", road.tell):
         return finished(road)
 
 
@@ -69,14 +69,15 @@ def finished(road: Road) -> Score:
     from harness.overtime import over_time
     from harness.pipeline import rerun, score
 
+    road = road.settled()
     rerun(road)
     result = score(road)
     over_time(road)
-    leave_page(road.desk, road.tell, paper=road.paper)
+    leave_page(road.desk, road.tell, paper=road.paper, of=road.records)
     return result
 
 
-def leave_page(desk: Desk, tell: Tell, *, paper: Paper | None = None) -> Path | None:
+def leave_page(desk: Desk, tell: Tell, *, paper: Paper | None = None, of: Path | None = None) -> Path | None:
     """Draw an attempt's page; one that cannot be drawn is told, and takes nothing else with it.
 
     Returns:
@@ -85,7 +86,7 @@ def leave_page(desk: Desk, tell: Tell, *, paper: Paper | None = None) -> Path | 
     from harness.report.page import write_page
 
     try:
-        return write_page(desk, paper=paper)
+        return write_page(desk, paper=paper, of=of)
     except Exception as error:  # whatever it is: the score is kept, and what follows it goes on
         said = f"{type(error).__name__}: {error}"
         tell(f"the page could not be drawn, the score stands ({said}); again: reproof report {desk.attempt.id}")
@@ -98,6 +99,9 @@ def mirrored(road: Road) -> MirrorFault | None:
     from harness.report.mirror import track
 
     again = f"reproof track {road.attempt.id} --results {road.store.root}"
+    if road.records != road.desk.submissions[-1]:
+        road.tell(f"another submission came in meanwhile, so this one is not mirrored; once that is scored: {again}")
+        return None
     try:
         track(road, patience=PATIENCE)
     except MirrorFault as fault:
@@ -111,10 +115,10 @@ def mirrored(road: Road) -> MirrorFault | None:
 
 def show(road: Road, result: Score) -> None:
     """A score with all its reasons, and where to look on."""
-    from harness.report.kept import kept_points, where_to_look
+    from harness.report.kept import points_in, where_to_look
     from harness.report.table import print_score
 
-    print_score(result, kept_points(road.desk) if road.of is None else [])
+    print_score(result, points_in(road.records) if road.whole else [])
     for line in where_to_look(road):
         click.echo(line)
 
@@ -147,17 +151,18 @@ def rerun(name: str | None, results: Path, commit: str | None, private_path: Pat
 
     with Teller() as teller:
         road = _road(name, results, private_path, teller)
-        ensure_submission(road)
-        if commit is None:
-            result = finish(road)
-            late = mirrored(road)
-        else:
-            road = commit_road(road, commit)
-            with going_on(road):
-                run_again(road)
-            result, late = score(road), None
-            if road.of is None:  # it is the last commit after all
-                leave_page(road.desk, road.tell, paper=road.paper)
+        with road.desk.alone("rerun", teller.say):
+            ensure_submission(road)
+            road = road.settled()
+            if commit is None:
+                result, late = finish(road), mirrored(road)
+            else:
+                road = commit_road(road, commit)
+                with going_on(road):
+                    run_again(road)
+                result, late = score(road), None
+                if road.whole:  # it is the last commit after all
+                    leave_page(road.desk, road.tell, paper=road.paper, of=road.records)
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
     if late is not None:
         raise late
@@ -169,10 +174,11 @@ def _scored(name: str | None, results: Path, private_path: Path | None, as_json:
     from harness.pipeline import score as grade
 
     with Teller() as teller:
-        road = _road(name, results, private_path, teller)
-        result = grade(road, again=again)
-        over_time(road, rerunning=False)
-        leave_page(road.desk, road.tell, paper=road.paper)
+        road = _road(name, results, private_path, teller).settled()
+        with road.desk.alone("rescore" if again else "score", teller.say):
+            result = grade(road, again=again)
+            over_time(road, rerunning=False)
+            leave_page(road.desk, road.tell, paper=road.paper, of=road.records)
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
 
 
@@ -253,13 +259,14 @@ def report(name: str | None, results: Path, svg: Path | None, page: Path | None,
     """
     from harness.appeals import disputes
     from harness.report.appeals import dispute_lines
-    from harness.report.kept import kept_points, kept_score
+    from harness.report.kept import kept_score, latest_submission, points_in
     from harness.report.table import draw_score, print_score
     from harness.report.text import plain
 
     desk = desk_of(name, results)
-    result, points, open_questions = kept_score(desk), kept_points(desk), disputes(desk)
-    drawn = leave_page(desk, lambda text: click.echo(plain(text), err=True))
+    folder = latest_submission(desk)
+    result, points, open_questions = kept_score(desk, of=folder), points_in(folder), disputes(desk)
+    drawn = leave_page(desk, lambda text: click.echo(plain(text), err=True), of=folder)
     if page is not None and drawn is not None:
         _copy(drawn, page)
     if svg is not None:

@@ -126,6 +126,7 @@ def start(
     from harness.cli.terminal import Teller
     from harness.config import compose, quoted
     from harness.handing import begun_by, hand_out
+    from harness.record.files import Store, locked_file
     from harness.road import quiet
 
     with Teller() as teller:
@@ -137,7 +138,11 @@ def start(
         said = _terms(condition, licence, consent, ask=asks(as_json))
         ready()
         place = workspace or Path(f"{Path(paper).name}-{_folder_name(name)}")
-        road = hand_out(settings.model_copy(update={**said, "workspace": place}), tell=teller.say if as_json else quiet)
+        with locked_file(Store(results.resolve()).lock("start")):
+            if not another:
+                begun_by(settings)  # nor in another window, while the questions were answered
+            wanted = settings.model_copy(update={**said, "workspace": place})
+            road = hand_out(wanted, tell=teller.say if as_json else quiet)
     remember(road.workspace, road.folder)
     if as_json:
         print_json(_begun(road))

@@ -36,7 +36,7 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
     desk = desk_of(name, results)
     _ready_to_submit(desk, ask=asks(as_json))
     with Teller() as teller:
-        road = _hand_in(desk, teller, private_path)
+        road = _hand_in(desk, teller, private_path).settled()
         score = finish(road) if road.paper.private.is_dir() else None
         late = mirrored(road) if score is not None else None
     if score is None:

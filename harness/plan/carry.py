@@ -153,14 +153,13 @@ class Carrier:
             self.tell(f"{name}: a fault of {'the model' if ended.fault == 'model' else 'ours'}: {ended.brief}")
 
     def _carried(self, road: Road | None, settings: Settings, name: str) -> dict[str, Any]:
-        if road is None:
-            road = hand_out(settings, tell=self.tell, progress=self.progress, name=name)
-            handed = _handed_in(road, work_on(road, settings))
-        else:
-            handed = ensure_submission(road)
-        if self.trying and handed.fault in FAULTS_OF_OURS:
-            return {"fault": handed.fault, "said": handed.note}
-        score = self.finish(road)
+        begun = road is None
+        road = road or hand_out(settings, tell=self.tell, progress=self.progress, name=name)
+        with road.desk.alone(f"plan {self.plan.id}", self.tell):
+            handed = _handed_in(road, work_on(road, settings)) if begun else ensure_submission(road)
+            if self.trying and handed.fault in FAULTS_OF_OURS:
+                return {"fault": handed.fault, "said": handed.note}
+            score = self.finish(road)
         return {"fault": handed.fault, "said": handed.ended, "verdict": score.verdict, "score": score.score.value}
 
     def _name(self, found: ItemStanding, settings: Settings) -> str:

@@ -160,14 +160,16 @@ def keep_plan(items: Sequence[Item], overrides: Sequence[str], *, results: Path,
 @contextlib.contextmanager
 def made_plan(items: Sequence[Item], overrides: Sequence[str], *, results: Path, now: datetime) -> Iterator[Place]:
     """Write a plan into a results folder, taken already when others find it."""
-    name = f"{now:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
-    drawn = Plan(id=name, made=now, overrides=list(overrides), items=list(items), fingerprint="")
-    place = Place(plans_folder(results) / name)
     with contextlib.ExitStack() as stack:
-        with Store(results.resolve()).staging() as staging:
-            write_slip(staging / FILE, msgspec.structs.replace(drawn, fingerprint=drawn.digest()))
-            stack.enter_context(_held(staging))
-            land(staging, place.folder)
+        landed = False
+        while not landed:  # of two who draw the same name, one draws another
+            name = f"{now:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"
+            drawn = Plan(id=name, made=now, overrides=list(overrides), items=list(items), fingerprint="")
+            place = Place(plans_folder(results) / name)
+            with Store(results.resolve()).staging() as staging:
+                write_slip(staging / FILE, msgspec.structs.replace(drawn, fingerprint=drawn.digest()))
+                stack.enter_context(_held(staging))
+                landed = land(staging, place.folder)
         yield place
 
 

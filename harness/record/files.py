@@ -7,7 +7,7 @@ import fcntl
 import glob
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -94,6 +94,23 @@ def private_folder(path: Path) -> Path:
         private_folder(path.parent)  # `parents=True` would leave these to the umask
         path.mkdir(mode=PRIVATE, exist_ok=True)
     return path
+
+
+def claim_folder(parent: Path, names: Callable[[], str]) -> Path:
+    """Make a folder that nobody else has: of two who draw the same name, one draws another.
+
+    Args:
+        parent: Where; it is made where it is missing.
+        names: Draws a name.
+    """
+    private_folder(parent)
+    while True:
+        folder = parent / names()
+        try:
+            folder.mkdir(mode=PRIVATE)
+        except FileExistsError:
+            continue
+        return folder
 
 
 def private_file(path: Path, flags: int) -> int:

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Mirror:
         """Open the store, creating it first where it is ours.
 
         Args:
-            store: The records; a lock in it keeps two processes from creating a fresh database together.
+            store: The records, in which a server's lock lies; that of a SQLite database lies beside it.
             uri: MLflow's tracking URI; None for SQLite inside the results folder.
             prefix: Put before the paper's id in the experiment's name.
             patience: Seconds that mirroring an attempt may take on a slow server.
@@ -87,10 +88,28 @@ class Mirror:
         if self._uri == default_uri(store):
             os.close(private_file(default_database(store), os.O_RDWR | os.O_CREAT))  # SQLite would ask the umask
         self._store, self._prefix, self._patience = store, prefix, patience
+        self._alone: dict[str, FileLock] = {}
         # Four processes that together create a fresh database break each other's migrations.
-        self._first = FileLock(store.lock("mlflow"), timeout=3 * LOCKED_FOR)
-        with faults(self._uri), self._first:
-            self._client = _client(self._uri)
+        self._first = FileLock(_lock_of(self._uri, store), timeout=3 * LOCKED_FOR)
+        with faults(self._uri):
+            _import_mlflow()  # takes seconds, and eight processes that do so one after the other, a minute
+            with self._first:
+                self._client = _client(self._uri)
+
+    @contextmanager
+    def alone(self, attempt: str) -> Iterator[None]:
+        """Keep others from mirroring an attempt; what is read of it here is not older than what they have written.
+
+        Raises:
+            MirrorFault: Somebody else does for longer than one waits.
+        """
+        lock = self._alone.setdefault(attempt, FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR))
+        with faults(self._uri):
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def attempt(
         self, paper: str, attempt: str, parent: Entry, children: Sequence[Entry], progress: Progress | None = None
@@ -100,16 +119,17 @@ class Mirror:
         Raises:
             MirrorFault: The store failed; the records are whole, and mirroring can be repeated.
         """
-        lock = FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR)
-        with faults(self._uri), lock:
+        with faults(self._uri), self.alone(attempt):
             with self._first:
                 experiment = self._experiment(paper)
             kept = self._kept(experiment.experiment_id, attempt)
             run = self._parent(experiment.experiment_id, attempt, parent)
             tags = {PARENT_TAG: run, ATTEMPT_TAG: attempt, STALE_TAG: "no"}
             fresh = self._settle(children, kept, tags)
-            # here first: runs that are sent at once would each try to create the datasets that they share
-            _use(self._client, run, [dataset for child in children for dataset in child.datasets])
+            # here first, and one process after the other: whoever sends runs at once would each try to create the
+            # datasets that they share
+            with self._first:
+                _use(self._client, run, [dataset for child in children for dataset in child.datasets])
             self._add(experiment, [child.tagged(tags) for child in fresh], progress)
             wanted = {child.tags[KEY_TAG] for child in children}
             stale = [old for key, old in kept.items() if key not in wanted]
@@ -122,14 +142,26 @@ class Mirror:
         name = f"{self._prefix}{paper}"
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            location = (self._artifacts / paper).as_uri() if self._artifacts else None
-            found = self._client.get_experiment(self._client.create_experiment(name, artifact_location=location))
+            found = self._client.get_experiment(self._create(name, paper))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         for key, value in experiment_tags(found.experiment_id, paper).items():
             if key not in found.tags:  # what somebody has changed stays as they want it
                 self._client.set_experiment_tag(found.experiment_id, key, value)
         return found
+
+    def _create(self, name: str, paper: str) -> Any:
+        """Make an experiment; the id of one that another machine, or another results folder, has just made."""
+        from mlflow.exceptions import MlflowException
+
+        location = (self._artifacts / paper).as_uri() if self._artifacts else None
+        try:
+            return self._client.create_experiment(name, artifact_location=location)
+        except MlflowException:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                raise
+            return found.experiment_id
 
     def _kept(self, experiment: str, attempt: str) -> dict[str, _Kept]:
         """The child runs that are there, by the run's key; of two, as a call that was repeated leaves, one goes."""
@@ -240,14 +272,36 @@ class Mirror:
                 yield name, value, step
 
 
+def _lock_of(uri: str, store: Store) -> Path:
+    """The file that everybody locks who may create something in a store.
+
+    It lies beside a database: in the results folder it would keep only those from each other who share that.
+    """
+    if (file := _file_of(uri)) is not None and file.parent.is_dir():
+        return file.with_name(f".{file.name}.lock")
+    return store.lock("mlflow")
+
+
+def _file_of(uri: str) -> Path | None:
+    """The file of a SQLite database; None for any other store."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _import_mlflow() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow.store.db.utils
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 -- the client would, later
+
+
 def _client(uri: str) -> Any:
     """MLflow's client, its store known to answer."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from mlflow import MlflowClient
         from mlflow.store.db.utils import create_sqlalchemy_engine
-    if uri.startswith("sqlite:///"):
-        wait_for(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
+    if (file := _file_of(uri)) is not None:
+        wait_for(file)
     elif is_database(uri):
         # MLflow itself would try for minutes
         create_sqlalchemy_engine(uri).connect().close()  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from harness.paper.load import Paper, open_paper
 from harness.pipeline import Measurements, Rerun
 from harness.record.files import read_slip
 from harness.record.store import read
-from harness.report.kept import kept_points, kept_score
+from harness.report.kept import kept_score, latest_submission, points_in
 from harness.rerun.measure import Measurement
 from harness.rerun.plan import Plan
 from harness.scoring.score import Score
@@ -55,18 +55,19 @@ class Dossier:
         return self.events[-1]
 
 
-def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
+def open_dossier(desk: Desk, *, paper: Paper | None = None, of: Path | None = None) -> Dossier:
     """Read a scored submission's records.
 
     Args:
         desk: The attempt.
+        of: The submission's folder; None: of the latest one.
         paper: The paper, where somebody has it already.
 
     Raises:
         RecordError: It was not scored yet, or a record is damaged.
     """
-    score = kept_score(desk)
-    folder = desk.submissions[-1]
+    folder = of or latest_submission(desk)
+    score = kept_score(desk, of=folder)
     found, missing = _paper(desk.attempt, score, paper)
     trajectory, unread = _trajectory(desk)
     return Dossier(
@@ -76,7 +77,7 @@ def open_dossier(desk: Desk, *, paper: Paper | None = None) -> Dossier:
         score=score,
         rerun=read(folder / "rerun.json", Rerun),
         measured=read(folder / "measurements.json", Measurements).measurements,
-        points=kept_points(desk),
+        points=points_in(folder),
         plan=read(folder / "private" / "plan.json", Plan),
         events=desk.events(),
         disputes=disputes(desk),

@@ -218,6 +218,8 @@ def _take(results: str, name: str, kept: Kept) -> None:
         if found:
             kept.entries.append(found)
             return
+        if last is None and not os.path.exists(f"{folder}/attempt.json"):  # noqa: PTH110 -- as below
+            return  # it is being handed out at this moment, or that was interrupted: nobody has begun
         begun = _read(f"{folder}/attempt.json", _Begun)
         if (event := _replaced(f"{folder}/{LEDGER}")) is not None:
             kept.replaced.append(_given_place(name, begun, event))

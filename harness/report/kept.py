@@ -30,29 +30,51 @@ class Row(TypedDict):
     score: float | None
 
 
-def kept_score(desk: Desk) -> Score:
-    """The score of an attempt's latest submission, as it was kept.
+def kept_score(desk: Desk, *, of: Path | None = None) -> Score:
+    """The score of an attempt's latest submission, or of that in a folder, as it was kept.
 
     Raises:
         RecordError: It was not scored yet.
     """
-    score = _last_score(desk)
+    score = score_in(of or latest_submission(desk))
     if score is None:
-        name = desk.attempt.id
-        remedy = f"`reproof rerun {name}` hands in what there is, if nothing was yet, reruns it and scores it"
-        raise RecordError("this attempt was not scored yet", where=name, remedy=remedy)
+        raise _not_scored(desk)
     return score
+
+
+def latest_submission(desk: Desk) -> Path:
+    """The folder of what was handed in last.
+
+    Raises:
+        RecordError: Nothing was yet.
+    """
+    found = desk.submissions
+    if not found:
+        raise _not_scored(desk)
+    return found[-1]
+
+
+def _not_scored(desk: Desk) -> RecordError:
+    name = desk.attempt.id
+    remedy = f"`reproof rerun {name}` hands in what there is, if nothing was yet, reruns it and scores it"
+    return RecordError("this attempt was not scored yet", where=name, remedy=remedy)
 
 
 def kept_points(desk: Desk) -> list[Point]:
     """The score over time of an attempt's latest submission; none where it was not made yet."""
-    path = desk.submissions[-1] / OVER_TIME if desk.submissions else None
-    return read(path, OverTime).points if path is not None and path.exists() else []
+    return points_in(desk.submissions[-1]) if desk.submissions else []
+
+
+def points_in(folder: Path) -> list[Point]:
+    """The score over time that a submission's folder keeps; none where it was not made yet."""
+    path = folder / OVER_TIME
+    return read(path, OverTime).points if path.exists() else []
 
 
 def _last_score(desk: Desk) -> Score | None:
     """The score of the latest submission; None if there is none yet."""
-    return score_in(desk.submissions[-1]) if desk.submissions else None
+    found = desk.submissions
+    return score_in(found[-1]) if found else None
 
 
 def list_attempts(results: Path) -> list[Row]:

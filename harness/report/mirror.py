@@ -55,9 +55,12 @@ def track(road: Road, *, uri: str | None = None, patience: float = math.inf) -> 
     uri = uri or road.attempt.tracking_uri
     if uri == NO_MIRROR:
         return None
-    parent, children = entries(road)
+    entries(road)  # what cannot be shown is said before MLflow is waited for
     mirror = Mirror(road.store, uri=uri, prefix=road.attempt.tracking_prefix, patience=patience)
-    done = mirror.attempt(road.paper.id, road.attempt.id, parent, children, road.progress)
+    with mirror.alone(road.attempt.id):
+        with road.desk.held():
+            parent, children = entries(road)
+        done = mirror.attempt(road.paper.id, road.attempt.id, parent, children, road.progress)
     road.tell(f"mirrored to MLflow: {done.runs} runs, {done.added} of them new")
     return done
 

@@ -90,11 +90,12 @@ class Plot:
     words: str
 
 
-def write_page(desk: Desk, *, paper: Paper | None = None) -> Path:
+def write_page(desk: Desk, *, paper: Paper | None = None, of: Path | None = None) -> Path:
     """Draw the page of an attempt's latest submission, beside its score.
 
     Args:
         desk: The attempt.
+        of: The folder of a submission; None: of the latest one.
         paper: The paper, where somebody has it already; otherwise it is looked for, and done without.
 
     Returns:
@@ -103,8 +104,9 @@ def write_page(desk: Desk, *, paper: Paper | None = None) -> Path:
     Raises:
         RecordError: The attempt was not scored, or a record is damaged.
     """
-    found = open_dossier(desk, paper=paper)
-    write_text(found.folder / PAGE, draw_page(found))
+    with desk.held():  # a page drawn from a score is not laid over that of a newer one
+        found = open_dossier(desk, paper=paper, of=of)
+        write_text(found.folder / PAGE, draw_page(found))
     return found.folder / PAGE
 
 

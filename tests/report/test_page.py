@@ -363,10 +363,15 @@ def test_an_exponent_is_shown_on_logarithmic_axes_and_a_cloud_without_lines() ->
 
 
 def test_scoring_again_leaves_no_page_of_the_score_before(copied: Desk, finished: Attempted) -> None:
-    write_page(copied)
+    page = write_page(copied)
     road = replace(finished[0], desk=copied)
+    kept = road.records / "score.json"
+    kept.write_text(kept.read_text().replace('"verdict": "PASS"', '"verdict": "FAIL"', 1))
     score(road, again=True)
-    assert not (road.records / PAGE).exists()
+    assert not page.exists()
+    write_page(copied)
+    score(road, again=True)
+    assert page.exists(), "it shows what is kept: nobody who looks at it meanwhile finds it gone"
 
 
 def test_a_page_that_cannot_be_drawn_takes_nothing_with_it(copied: Desk) -> None:
