@@ -18,6 +18,7 @@ from harness.attempt.plumbing import (
 from harness.attempt.task import agreed_start, start_files
 from harness.errors import HarnessFault, UsageError
 from harness.paper.load import Paper
+from harness.record.files import private_folder
 
 if TYPE_CHECKING:
     from git import Git
