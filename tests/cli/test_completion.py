@@ -130,7 +130,7 @@ def bash(place: Path, shell_environment: dict[str, str]) -> Ask:
         ("attempt paper = ./pa", ["compopt -o dirnames"]),
         ("attempt slots = c", ["curtailed"]),
         ("attempt results = x", ["compopt -o dirnames"]),
-        ("attempt paper = tiny --", ["--json", "--help"]),
+        ("attempt paper = tiny --", ["--anew", "--json", "--help"]),
         ("attempt nothing = x", []),
     ],
 )
