@@ -144,10 +144,9 @@ class Killer:
         (self.place.folder / "begun.log").unlink(missing_ok=True)
 
     def _target(self) -> str:
-        """The stage that has had the fewest kills of those that are still to come."""
-        now = STAGES.index(stage_of(self.place.results)[0]) % STAGES.index("done")
-        had = Counter(kill.stage for kill in self.kills)
-        return min(STAGES[now:], key=lambda name: (had[name], self.chance.random()))
+        """The stage that the attempt is at, or one to come: mostly near, so that many kills fall into one attempt."""
+        to_come = STAGES[STAGES.index(stage_of(self.place.results)[0]) % STAGES.index("done") : -1]
+        return to_come[min(int(self.chance.expovariate(1.0)), len(to_come) - 1)]
 
     def _struck(self, words: Sequence[object], target: str) -> dict[str, Any] | None:
         """One command, killed once it has come to a stage and a while has passed; what it printed if it was quicker."""
@@ -177,8 +176,15 @@ class Killer:
         starting = now == taken and stage not in ("asked", "done")
         self.kills.append(Kill(verb, f"{stage}, starting" if starting else stage, time.monotonic() - began))
 
-    def verb(self, *words: object, kills: int, within: float, anew: Callable[[], object] = lambda: None) -> Any:
-        """Ask for something of a verb, killed so many times within so many seconds; what it prints in the end."""
+    def verb(self, *words: object, kills: int, within: float, anew: Callable[[], object] | None = None) -> Any:
+        """Ask for something of a verb, killed so many times within so many seconds; what it prints in the end.
+
+        Args:
+            words: The verb and its arguments.
+            kills: How many at most.
+            within: Seconds that it takes, about; each part of them gets its share of the kills.
+            anew: Called where it was quicker than the kill, so that there is something to do again; None: that ends it.
+        """
         for number in range(kills):
             process, began = self.place.start(*words), time.monotonic()
             self.commands += 1
@@ -187,9 +193,12 @@ class Killer:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 self.kills.append(Kill(str(words[0]), str(words[0]), time.monotonic() - began))
-            _, said = process.communicate(timeout=PATIENCE)
+            out, said = process.communicate(timeout=PATIENCE)
             assert process.returncode in (0, -signal.SIGKILL), said
-            if process.returncode == 0:
+            whole = _whole(out)
+            if whole is not None and anew is None:
+                return whole
+            if whole is not None and anew is not None:
                 anew()
         return self.whole(*words)
 
@@ -200,6 +209,12 @@ class Killer:
         out, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
         return json.loads(out)
+
+    def length_of(self, *words: object) -> float:
+        """Seconds that a command takes that is not killed."""
+        began = time.monotonic()
+        self.whole(*words)
+        return time.monotonic() - began
 
     def figures(self) -> str:
         """How many kills fell where."""

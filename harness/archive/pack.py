@@ -28,6 +28,7 @@ from harness.rerun.runtime import runtime_summary
 from harness.rerun.served import METERED
 from harness.road import HISTORY, Road
 from harness.scoring.score import Score
+from harness.scratch import scratch
 from harness.trajectory.keep import FILE as TRAJECTORY
 from harness.trajectory.keep import trajectory_of
 
@@ -212,8 +213,8 @@ def private_digest(paper: Paper) -> str | None:
 
 def _written(to: Path, manifest: Manifest, sources: list[_Source]) -> str:
     """Write the archive beside its place, and move it there once it is on the disk; its SHA-256."""
-    staged = to.with_name(f".{to.name}.{os.urandom(8).hex()}")
-    try:
+    with scratch("pack", within=to.parent) as beside:
+        staged = beside / to.name
         with staged.open("xb") as file:
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=_LEVEL, mtime=0) as stream:
                 _write_members(stream, manifest, sources)
@@ -224,8 +225,6 @@ def _written(to: Path, manifest: Manifest, sources: list[_Source]) -> str:
             remedy = "name another with --to, or move that one away"
             raise UsageError("another file has this name", where=to, remedy=remedy)
         staged.replace(to)
-    finally:
-        staged.unlink(missing_ok=True)
     return digest
 
 

@@ -52,7 +52,6 @@ def _one(place: Place, *, as_json: bool) -> None:
     from harness.plan.carry import Carrier
 
     late: list[MirrorFault] = []
-    again = f"reproof plan resume {place.folder.name} --results {place.store.root}"
 
     def finish(road: Road) -> Score:
         result = finished(road)
@@ -70,12 +69,18 @@ def _one(place: Place, *, as_json: bool) -> None:
             carrier.close()
             raise
         except KeyboardInterrupt:
-            teller.say(f"interrupted; the same command goes on, and so does: {again}")
+            teller.say(f"interrupted; the same command goes on{_or(place, carrier)}")
             raise
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
     carrier.close()
     if late:
         raise late[0]
+
+
+def _or(place: Place, carrier: Carrier) -> str:
+    """How else an attempt that has begun can be gone on with."""
+    last = carrier.standing.items[0].last
+    return f", or: reproof rerun {last.attempt} --results {place.store.root}" if last else ""
 
 
 def _ended(place: Place, carrier: Carrier, teller: Any) -> tuple[Road, Score]:

@@ -54,7 +54,7 @@ def going_on(road: Road) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         again = f"reproof rerun {road.attempt.id} --results {road.store.root}"
-        road.tell(f"interrupted; go on with the same command, or: {again}")
+        road.tell(f"interrupted; go on with: {again}")
         raise
 
 

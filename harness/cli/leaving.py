@@ -10,6 +10,9 @@ import click
 from harness.cli.desk import attempt_argument, attempt_option, desk_of, private_option, results_option, say
 from harness.cli.terminal import as_json, asks, ensure_meant, print_json
 
+UNFINISHED = "unfinished"
+"""In a submission's folder, as long as `reproof submit` has not come to its end: the same command then goes on."""
+
 if TYPE_CHECKING:
     from harness.attempt.desk import Desk
     from harness.road import Road
@@ -34,11 +37,17 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
     from harness.cli.terminal import Teller
 
     desk = desk_of(name, results)
-    _ready_to_submit(desk, ask=asks(as_json))
+    left = _left_off(desk)
+    if not left:
+        _ready_to_submit(desk, ask=asks(as_json))
     with Teller() as teller:
-        road = _hand_in(desk, teller, private_path).settled()
-        score = finish(road) if road.paper.private.is_dir() else None
-        late = mirrored(road) if score is not None else None
+        hand_in = _handed_in if left else _hand_in
+        road = hand_in(desk, teller, private_path).settled()
+        score, late = None, None
+        if road.paper.private.is_dir():
+            (road.records / UNFINISHED).touch(mode=0o600)
+            score, late = finish(road), mirrored(road)
+            (road.records / UNFINISHED).unlink(missing_ok=True)
     if score is None:
         _not_scored(road, as_json)
     elif as_json:
@@ -47,6 +56,22 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
         show(road, score)
     if late is not None:
         raise late
+
+
+def _left_off(desk: Desk) -> bool:
+    """Whether what was handed in last was to be scored here, and something came in between; no work was done since."""
+    if not desk.submissions or (found := desk.account()).pending or found.state == "withdrawn":
+        return False
+    return (desk.submissions[-1] / UNFINISHED).exists()
+
+
+def _handed_in(desk: Desk, teller: Any, private_path: Path | None) -> Road:
+    from harness.handing import ensure_submission
+    from harness.road import road_of
+
+    road = road_of(desk, tell=teller.say, progress=teller.progress, private_path=private_path)
+    teller.say(f"goes on with what was handed in: commit {ensure_submission(road).commit[:12]}")
+    return road
 
 
 def _ready_to_submit(desk: Desk, *, ask: bool) -> None:

@@ -10,23 +10,27 @@ import os
 import random
 import shutil
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from killing import Killer, Place
+from tiny_paper import WORK
 from watching import soon
 
 from harness.attempt.desk import Desk
 from harness.cleanroom.binary import find_binary
+from harness.config import BudgetSettings, Settings
 from harness.errors import RecordError
+from harness.handing import hand_out
 from harness.pipeline import Measurements, Rerun, rerun, score, units_of
 from harness.record.files import Store
 from harness.record.store import read
-from harness.road import Road, road_of
+from harness.road import Road, quiet, road_of
 from harness.scoring.score import Score
 
 KILLS = int(os.environ.get("REPROOF_KILLS", "200"))
@@ -72,12 +76,20 @@ def ensure_one_of_everything(road: Road) -> None:
     assert set(of_commits.values()) == {1}, of_commits
     jobs = Counter(event.data["job"] for event in events if event.kind == "executed")
     assert set(jobs.values()) <= {1}
-    handed = road.submission()
-    assert handed.used["working"] == pytest.approx(sum(one.seconds for one in road.desk.account().stretches))
+    ensure_every_second_is_told(road)
     done = read(road.records / "rerun.json", Rerun)
     assert done.faults == {}
     for unit in units_of(road, done):
         assert (road.store.run(unit.key) / "run.json").is_file(), unit.label
+
+
+def ensure_every_second_is_told(road: Road) -> None:
+    """What the submission cost is what the ledger says up to it: whose clock ran on until it was in, a little more."""
+    used, told = road.submission().used["working"], sum(one.seconds for one in road.desk.account().stretches)
+    if road.attempt.participant.kind == "human":
+        assert used <= told
+    else:
+        assert used == pytest.approx(told)
 
 
 def ensure_no_run_twice(place: Place, road: Road) -> None:
@@ -158,14 +170,73 @@ def test_a_few_kills_in_the_midst_of_an_attempt_change_nothing(place: Place, kil
     print(killer.figures())
 
 
+def share(part: float) -> int:
+    """So many of all kills."""
+    return max(2, round(KILLS * part))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_two_hundred_kills_at_random_moments_change_nothing(place: Place, killer: Killer) -> None:
     killer.learn(*TINY)
     roads: list[Road] = []
-    while len(killer.kills) < KILLS:
-        told = killer.attempt(*TINY, most=min(20, KILLS - len(killer.kills)))
+    while len(killer.kills) < (kills := share(0.7)):
+        told = killer.attempt(*TINY, most=min(20, kills - len(killer.kills)))
         roads.append(ensure_whole(place, told))
     ensure_mirrored_once(place, roads)
     ensure_no_attempt_of_nobody(place, {road.attempt.id for road in roads})
     print(f"{len(roads)} attempts, {killer.figures()}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_person_whose_submit_is_killed_gives_the_same_command_again(
+    place: Place, killer: Killer, settings: Callable[..., Settings], home: Path
+) -> None:
+    within = 0.0
+    for name, kills in (("ada", 0), ("grace", share(0.05)), ("mary", share(0.05))):
+        who = settings(home / "papers" / "lean", place.results, "human", name=name, condition="human")
+        budget = BudgetSettings(name="standard", working=3600.0, wall=86_400.0, cpu=600.0)
+        road = hand_out(who.model_copy(update={"budget": budget}), tell=quiet)
+        road.desk.start_clock()
+        (road.workspace / "reproduction/work.py").write_text(WORK)
+        began = time.monotonic()
+        told = killer.verb("submit", road.attempt.id, "--json", kills=kills, within=within)
+        within = within or time.monotonic() - began
+        ensure_whole(place, told)
+        assert not (road.records / "unfinished").exists()
+    print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_verbs_that_are_killed_and_asked_again_end_as_if_nothing_had_been(place: Place, killer: Killer) -> None:
+    told = killer.whole(*TINY)
+    road = road_to(place, told["attempt"])
+    lengths = {name: killer.length_of(name, road.attempt.id, "--json") for name in ("score", "track", "report", "pack")}
+
+    def undone() -> None:
+        for name in ("rerun.json", "score.json", "measurements.json", "over_time.json", "page.html"):
+            (road.records / name).unlink(missing_ok=True)
+        shutil.rmtree(place.results / "runs", ignore_errors=True)
+        (place.folder / "begun.log").unlink(missing_ok=True)
+
+    def unmirrored() -> None:
+        shutil.rmtree(place.results / "mlflow", ignore_errors=True)
+
+    for path in place.folder.glob("*.tar.gz"):
+        path.unlink()
+    undone()
+    within = 2 * lengths["track"]
+    killer.verb("rerun", road.attempt.id, "--json", kills=share(0.05), within=within, anew=undone)
+    again = killer.verb("score", road.attempt.id, "--json", kills=share(0.05), within=lengths["score"])
+    assert judged(Score.model_validate(again)) == judged(Score.model_validate(told))
+    unmirrored()
+    killer.verb("track", road.attempt.id, "--json", kills=share(0.06), within=lengths["track"], anew=unmirrored)
+    killer.verb("report", road.attempt.id, "--json", kills=share(0.02), within=lengths["report"])
+    packed = killer.verb("pack", road.attempt.id, "--json", kills=share(0.02), within=lengths["pack"])
+    ensure_whole(place, again)
+    ensure_mirrored_once(place, [road])
+    archive = Path(packed["archive"])
+    assert [path.name for path in archive.parent.iterdir() if ".scratch" in path.name] == []
+    print(killer.figures())
