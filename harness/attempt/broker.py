@@ -36,7 +36,8 @@ _PATIENCE, _SEND_PATIENCE, _GRACE = 10.0, 120.0, 10.0
 """Seconds for a request to come, for an answer to be read, and between an interrupt and a kill."""
 _CHUNK = 1 << 15
 _LIBC = ctypes.CDLL(None)
-_MOST_WORDS = 4096
+_MOST_WORDS, _LONGEST_WORD = 4096, 2**17 - 1
+"""Words, and bytes of one; Linux hands a process none that is longer."""
 _COMMAND = "from harness.cli.start import main; main()"
 _SWITCHES = {"--json", "--help"}
 _VALUED = {"--experiment", "--instance", "--env-steps"}
@@ -244,6 +245,9 @@ def _read(line: socket.socket) -> _Asked:
         raise UsageError("this is no request", expected="words and a folder, as JSON") from None
     if len(asked.words) > _MOST_WORDS or "\0" in "".join([*asked.words, asked.folder]):
         raise UsageError("this is no request", expected=f"at most {_MOST_WORDS} words, none with a null in it")
+    if (longest := max(len(word.encode()) for word in ("", *asked.words))) > _LONGEST_WORD:
+        remedy = "write a long text into a file, and give its name"
+        raise UsageError("a word is too long", expected=f"at most {_LONGEST_WORD} bytes", got=longest, remedy=remedy)
     return asked
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from harness.errors import RecordError
@@ -88,9 +89,11 @@ def read_metered(path: Path, environments: Sequence[str]) -> Mapping[str, NDArra
         RecordError: It is not what was kept.
     """
     try:
-        rows = np.load(path, allow_pickle=False)
+        rows = open_memmap(path, mode="r")  # no pickle, and no longer than its file, whatever its header says
+        if rows.dtype != ROW or rows.ndim != 1:
+            raise ValueError(f"expected rows of {len(ROW)} columns, got {str(rows.dtype)[:200]} of shape {rows.shape}")
         names = {"environment": environments, "stream": STREAMS, "outcome": OUTCOMES}
         plain = {name: rows[name].copy() for name in ROW.names or ()}
         return plain | {name: np.array(words)[rows[name]] for name, words in names.items()}
-    except (OSError, ValueError, IndexError) as error:
+    except Exception as error:  # numpy has many ways to refuse a hostile file
         raise RecordError("this episode log is damaged", where=path, got=error) from None

@@ -192,5 +192,7 @@ def _at(body: dict[str, Any], path: tuple[str, ...]) -> int | None:
 def _put(body: dict[str, Any], path: tuple[str, ...], value: int) -> None:
     *outer, last = path
     for name in outer:
-        body = body.setdefault(name, {})
+        if body.get(name) is None:  # a null stands for what is not there
+            body[name] = {}
+        body = body[name]
     body[last] = value

@@ -29,12 +29,11 @@ class Events:
             ValueError: One is too long.
         """
         self._rest += chunk
-        if b"\n" not in chunk and b"\r" not in chunk:
+        if b"\n" not in chunk:  # what has no end yet is looked at once, when that comes
             if len(self._rest) > _LONGEST:
                 raise ValueError("an event is too long")
             return []
-        *lines, rest = self._rest.replace(b"\r\n", b"\n").split(b"\n")
-        self._rest = bytearray(rest)
+        *lines, self._rest = self._rest.split(b"\n")
         return [bytes(line[5:].strip()) for line in lines if line.startswith(b"data:")]
 
 
@@ -138,8 +137,8 @@ class _Messages:
     def _end(self, event: dict[str, Any]) -> None:
         if self.answer is not None:
             self.answer |= _dict(event.get("delta"))
-            told = {name: count for name, count in _dict(event.get("usage")).items() if count is not None}
-            self.answer["usage"] = _dict(self.answer.get("usage")) | told
+            usage = self.answer["usage"] = _dict(self.answer.get("usage"))
+            usage.update((name, count) for name, count in _dict(event.get("usage")).items() if count is not None)
 
 
 class _Generate:
@@ -149,7 +148,9 @@ class _Generate:
         self._candidates: dict[int, dict[str, Any]] = {}
 
     def take(self, event: dict[str, Any]) -> None:
-        self.answer = {**(self.answer or {}), **event}
+        if self.answer is None:
+            self.answer = {}
+        self.answer.update(event)  # in place: a copy at each event would take quadratic time
         for candidate in _dicts(event.get("candidates")):
             self._merge(candidate)
         self.answer["candidates"] = list(self._candidates.values())
@@ -217,22 +218,29 @@ class WithoutUsage:
 
     def __init__(self) -> None:
         """Begin before the first byte."""
-        self._rest = b""
+        self._rest, self._half = bytearray(), b""
 
     def feed(self, chunk: bytes) -> bytes:
         """What of the stream is passed on; an event that is not whole waits for its rest."""
-        *events, self._rest = (self._rest + chunk).replace(b"\r\n", b"\n").split(b"\n\n")
-        return b"".join(event + b"\n\n" for event in events if not _only_usage(event))
+        chunk = self._half + chunk
+        self._half = b"\r" if chunk.endswith(b"\r") else b""
+        looked = max(0, len(self._rest) - 1)
+        self._rest += chunk.removesuffix(b"\r").replace(b"\r\n", b"\n")
+        if self._rest.find(b"\n\n", looked) < 0:  # what has no end yet is looked at once, when that comes
+            return b""
+        *events, self._rest = self._rest.split(b"\n\n")
+        return b"".join(bytes(event) + b"\n\n" for event in events if not _only_usage(event))
 
     def end(self) -> bytes:
         """What is left at the end."""
-        return b"" if _only_usage(self._rest) else self._rest
+        rest = bytes(self._rest) + self._half
+        return b"" if _only_usage(rest) else rest
 
 
-def _only_usage(event: bytes) -> bool:
+def _only_usage(event: bytes | bytearray) -> bool:
     if b'"usage"' not in event or not event.startswith(b"data:"):
         return False
-    told = _parsed_bytes(event[5:])
+    told = _parsed_bytes(bytes(event[5:]))
     return told.get("choices") == [] and isinstance(told.get("usage"), dict)
 
 

@@ -126,7 +126,7 @@ def restore(folder: Path, experiment: str, which: InstanceSet, index: int) -> In
         values = {**content["values"]}
         instance = Instance(experiment=experiment, which=which, index=index, values=values, arrays=arrays)
         digest, kept = instance.digest, content["digest"]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except Exception as error:  # json and numpy have many ways to refuse a hostile file
         raise RecordError("this held-out instance cannot be read back", where=folder, got=error) from None
     if digest != kept:
         raise RecordError("this held-out instance was changed", where=folder, expected=kept, got=digest)

@@ -1,4 +1,3 @@
-
 """Archives for `verify`: gzip, tar, manifest and every record of a real one, changed at every depth."""
 
 from __future__ import annotations

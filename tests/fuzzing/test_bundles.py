@@ -1,4 +1,3 @@
-
 """Git bundles of real work, damaged: taken in whole, or refused in a sentence, and never half laid out."""
 
 from __future__ import annotations

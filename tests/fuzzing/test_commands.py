@@ -1,4 +1,3 @@
-
 """The command line as a user meets it: whatever words it is given, and whatever lies in its folders."""
 
 from __future__ import annotations
@@ -113,7 +112,7 @@ def test_completion(effort: Effort, place: Path) -> None:
     @effort.over(st.sampled_from(sorted(VERBS)), words, few=15)
     def check(verb: str, more: list[str]) -> None:
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
-            patch.setenv("COMP_WORDS", " ".join(["reproof", verb, *more]).replace("\0", ""))
+            patch.setenv("COMP_WORDS", " ".join(["reproof", verb, *map(typed, more)]))
             patch.setenv("COMP_CWORD", str(len(more)))
             with within(10.0):
                 answer("bash_complete")

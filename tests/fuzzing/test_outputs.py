@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzzing.effort import LONGEST_MESSAGE, Effort, answered
-from fuzzing.material import changed, damaged
+from fuzzing.material import changed, damaged, values
 from hypothesis import strategies as st
 
-from harness.errors import OutputError
+from harness.errors import OutputError, RecordError
 from harness.paper.schema import ArchiveOutput, Array, ArrayOutput, Experiment, JsonOutput, Output
+from harness.rerun.instance import Instance, restore, save
 from harness.rerun.outputs import load_output, problems_of
 
 ARRAY = ArrayOutput(file="a.npy", dtype="float64", shape=["any", 3])
@@ -60,6 +61,11 @@ def npz(compressed: bool) -> bytes:
     save = np.savez_compressed if compressed else np.savez
     save(file, x=np.arange(6.0).reshape(2, 3), y=np.array([True, False]))
     return file.getvalue()
+
+
+def headed(text: str) -> bytes:
+    """An array of that header, which is none."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
 
 
 @st.composite
@@ -137,3 +143,27 @@ def test_objects(effort: Effort, tmp_path: Path) -> None:
         found = tried(tmp_path, OBJECT, data)
         if found is not None:
             assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_instances(effort: Effort, tmp_path: Path) -> None:
+    """Held-out instances as an archive holds them: a folder of JSON and arrays."""
+    folder = tmp_path / "walk-0"
+    save(
+        Instance(experiment="walk", which="held_out", index=0, values={"goal": 0.5}, arrays={"x": np.arange(6.0)}),
+        folder,
+    )
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    about = json.loads(files["instance.json"])
+    shaped = (changed(about) | values()).map(lambda value: {**files, "instance.json": json.dumps(value).encode()})
+    arrays = (headers() | damaged(files["x.npy"], at=range(128))).map(lambda data: {**files, "x.npy": data})
+    undigested = {name: value for name, value in about.items() if name != "digest"}
+    odd = [
+        {**files, "instance.json": json.dumps(undigested).encode()},
+        {**files, "x.npy": headed("{'descr': '<f8', 'shape': ('")},
+    ]
+
+    @effort.over(shaped | arrays, few=60, cases=odd)
+    def check(told: dict[str, bytes]) -> None:
+        for name, data in told.items():
+            (folder / name).write_bytes(data)
+        answered(lambda: restore(folder, "walk", "held_out", 0), RecordError)

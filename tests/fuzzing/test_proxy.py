@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,10 @@ def test_requests(effort: Effort, format: Format) -> None:
     to = asking.endpoint("POST", path(format, streams=True).partition("?")[0])
     assert asking.read(whole, to, access(format), elements=elements).streams
 
-    @effort.over(
-        changed(RICH[format]).map(lambda value: json.dumps(value).encode()) | damaged(whole, marks=MARKS), few=60
-    )
+    nulls = [json.dumps({**RICH[format], name: None}).encode() for name in RICH[format]]
+    shaped = changed(RICH[format]).map(lambda value: json.dumps(value).encode())
+
+    @effort.over(shaped | damaged(whole, marks=MARKS), few=60, cases=nulls)
     def check(body: bytes) -> None:
         asking.lenient(body)
         try:
@@ -102,7 +104,7 @@ def test_requests(effort: Effort, format: Format) -> None:
         assert json.loads(msgspec.json.encode(asked.body))
 
 
-def heard(format: Format, stream: bytes, cuts: list[int]) -> Telling:
+def heard(format: Format, stream: bytes, cuts: list[int]) -> tuple[Telling, bytes]:
     telling, strip = Telling(format), WithoutUsage()
     passed = bytearray()
     for at, to in zip([0, *cuts], [*cuts, len(stream)], strict=True):
@@ -110,7 +112,7 @@ def heard(format: Format, stream: bytes, cuts: list[int]) -> Telling:
         passed += strip.feed(stream[at:to])
     passed += strip.end()
     assert len(passed) <= len(stream)
-    return telling
+    return telling, bytes(passed)
 
 
 def kept(format: Format, answer: Any, request: dict[str, Any], folder: Path) -> None:
@@ -139,8 +141,9 @@ def test_streams(effort: Effort, format: Format, tmp_path: Path) -> None:
     @effort.over(streams, st.lists(st.integers(0, 3000), max_size=5), few=60)
     def check(stream: bytes, cuts: list[int]) -> None:
         with within(5.0):
-            whole = heard(format, stream, [])
-            cut = heard(format, stream, sorted(min(cut, len(stream)) for cut in cuts))
+            whole, passed = heard(format, stream, [])
+            cut, alike = heard(format, stream, sorted(min(cut, len(stream)) for cut in cuts))
+        assert passed == alike
         assert (cut.answer, cut.ended, cut.failed) == (whole.answer, whole.ended, whole.failed)
         kept(format, whole.answer, RICH[format], tmp_path)
 
@@ -195,3 +198,36 @@ def test_the_whole_proxy(effort: Effort, tmp_path: Path) -> None:
             assert scripted.ask(proxy, path("chat"), scripted.CHAT).json["id"] == "c1"
 
     assert "Traceback" not in (tmp_path / "attempt" / "proxy.txt").read_text()
+
+
+def _keys(event: Callable[[int], dict[str, Any]]) -> list[bytes]:
+    return [scripted.told(event(number)) for number in range(20_000)]
+
+
+SLOW: dict[str, tuple[Format, list[bytes]]] = {
+    "carriage returns": ("chat", [b"data: {}" + b"x" * 60 + b"\r"] * 20_000),
+    "one event without end": ("chat", [b"data: x" + b"x" * 60 + b"\r\n"] * 20_000),
+    "a field more each time": ("generate", _keys(lambda number: {f"k{number}": 1})),
+    "a count more each time": (
+        "messages",
+        [*_keys(lambda number: {"type": "message_delta", "usage": {f"k{number}": 1}})],
+    ),
+    "a choice more each time": (
+        "chat",
+        _keys(lambda number: {"choices": [{"index": number, "delta": {"content": "x"}}]}),
+    ),
+    "a block more each time": ("messages", _keys(lambda number: {"type": "content_block_start", "index": number})),
+}
+
+
+@pytest.mark.parametrize("case", SLOW)
+def test_no_stream_takes_quadratic_time(case: str) -> None:
+    """A second and a half of pieces that a provider may send one by one; the square of them took minutes."""
+    format, chunks = SLOW[case]
+    telling, strip = Telling(format), WithoutUsage()
+    telling.feed(scripted.told(EVENTS[format][0]))
+    with within(4.0):
+        for chunk in chunks:
+            telling.feed(chunk)
+            strip.feed(chunk)
+        assert telling.answer is not None

@@ -1,4 +1,3 @@
-
 """reported.json of a submission: numbers of leaves, or sentences, and never an end of the scoring."""
 
 from __future__ import annotations

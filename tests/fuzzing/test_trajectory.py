@@ -1,4 +1,3 @@
-
 """Trajectories in ATIF that came from elsewhere, and how they are shown."""
 
 from __future__ import annotations
