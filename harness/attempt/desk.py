@@ -190,7 +190,8 @@ class Desk:
         )
         for folder in self.submissions[counted:]:
             handed = read_slip(folder / "submission.json", HandedIn)
-            self.note("submitted", commit=handed.commit, tree=handed.tree)
+            facts = {"instead": handed.instead} if handed.instead else {}
+            self.note("submitted", commit=handed.commit, tree=handed.tree, **facts)
         for path, data in self._executing():
             with contextlib.suppress(OSError), path.open("r+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

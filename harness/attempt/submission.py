@@ -86,6 +86,8 @@ class Saved:
     """The new commit; None where nothing was left uncommitted."""
     log: str
     """What Git said, for instance of files that could not be added."""
+    before: str | None = None
+    """The commit that the new one follows."""
     problem: str | None = None
     """Why not all could be committed, through no fault of ours; without a new commit the last one stands as it was."""
 
@@ -140,11 +142,18 @@ def commit_uncommitted(
             raise error
         names = hashes(done, "commit", into=into, where=workspace)
         left = f"some of it could not be added: {done.log.strip()[-200:]}" if done.collected["left"] == "ok" else None
-        return Saved(commit=names[0] if names else None, log=done.log, problem=left)
+        commit, before = names if len(names) == 2 else (None, None)
+        return Saved(commit=commit, log=done.log, before=before, problem=left)
 
 
 def bundle(
-    workspace: Path, base: str, *, sandbox: Sandbox, into: Path, limits: IntakeLimits = DEFAULT_LIMITS
+    workspace: Path,
+    base: str,
+    *,
+    sandbox: Sandbox,
+    into: Path,
+    commit: str = HEAD,
+    limits: IntakeLimits = DEFAULT_LIMITS,
 ) -> Path | EmptySubmission:
     """Put what a workspace has committed since the start commit into a bundle, from inside the sandbox.
 
@@ -153,6 +162,7 @@ def bundle(
         base: The start commit's hash.
         sandbox: Where Git meets the workspace.
         into: An existing folder, which receives `submission.bundle`.
+        commit: Which of its commits, by its hash, is bundled with what led to it.
         limits: What the submission may hold.
 
     Returns:
@@ -165,7 +175,8 @@ def bundle(
     mounts, files = (Mount(source=workspace.resolve(), target=WORK),), ("head", BUNDLE_FILE)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=into) as scratch:
         out, work = Path(scratch), limits.work
-        done = run_git(sandbox, BUNDLE, WORK, base, mounts=mounts, files=files, into=out, limits=work, idle=limits.idle)
+        words = (WORK, base, commit)
+        done = run_git(sandbox, BUNDLE, *words, mounts=mounts, files=files, into=out, limits=work, idle=limits.idle)
         if done.exit == NO_COMMIT:
             said = done.log.strip() or None
             message = "there is no commit to submit"
