@@ -296,7 +296,11 @@ def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> Hande
             handed = msgspec.structs.replace(_handed_in(outcome, saved, taken, found, last), instead=instead)
             write_slip(staging / "submission.json", handed)
             land(staging, road.folder / SUBMISSIONS / f"{len(road.desk.submissions) + 1:03}")
-        facts = {"saved": saved.commit, "not_saved": saved.problem, **({"instead": instead} if instead else {})}
+        facts: dict[str, Any] = {
+            "saved": saved.commit,
+            "not_saved": saved.problem,
+            **({"instead": instead} if instead else {}),
+        }
         road.desk.note("submitted", commit=taken.commit, tree=taken.tree, **facts)
     if instead:
         road.tell(instead)
@@ -406,8 +410,8 @@ def _others(road: Road, *, saved: Saved, commit: str | None) -> Iterator[tuple[s
         with contextlib.suppress(SubmissionError):
             less = salvage(road.workspace, whole, parent=parent, sandbox=road.sandbox, quota=quota)
             yield less.commit, f"the same without {less.left_out}"
-    never = {None, saved.commit, commit, road.attempt.start_commit}
-    for earlier in [name for name in dict.fromkeys(seen) if name not in never][:_BACK]:
+    never = {saved.commit, commit, road.attempt.start_commit}
+    for earlier in [name for name in dict.fromkeys(seen) if name is not None and name not in never][:_BACK]:
         yield earlier, f"the earlier commit {earlier[:12]}"
 
 

@@ -190,7 +190,7 @@ class Desk:
         )
         for folder in self.submissions[counted:]:
             handed = read_slip(folder / "submission.json", HandedIn)
-            facts = {"instead": handed.instead} if handed.instead else {}
+            facts: dict[str, Any] = {"instead": handed.instead} if handed.instead else {}
             self.note("submitted", commit=handed.commit, tree=handed.tree, **facts)
         for path, data in self._executing():
             with contextlib.suppress(OSError), path.open("r+b") as file:
