@@ -33,6 +33,7 @@ from harness.attempt.submission import (
     intake,
     keep_tree,
     kept_files,
+    uncommit,
 )
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
@@ -369,6 +370,7 @@ def _take_in(road: Road, into: Path, commit: str | None, *, last: bool) -> tuple
     try:
         return saved, _taken(road, into, of=HEAD, commit=commit or HEAD), None
     except SubmissionError as error:
+        uncommit(road.workspace, saved, sandbox=road.sandbox, quota=road.attempt.budget.disk)
         if not last:
             raise
         return saved, *_salvaged(road, into, error, saved=saved, commit=commit)

@@ -159,3 +159,25 @@ def test_after_an_end_that_nobody_kept_an_earlier_commit_counts(begin: Begin, tm
     handed = close(road)
     assert handed.commit == good
     assert handed.instead is not None
+
+
+SUBMITTED = Outcome(note="submitted", ended="submitted")
+
+
+def test_a_refusal_leaves_the_repository_as_it_was(road: Road) -> None:
+    before, state = git(road.workspace, "rev-parse", "HEAD"), git(road.workspace, "status", "--porcelain")
+    linked(road.workspace)
+    with pytest.raises(SubmissionError, match="symbolic link"):
+        hand_in(road, SUBMITTED)
+    assert git(road.workspace, "rev-parse", "HEAD") == before
+    assert git(road.workspace, "status", "--porcelain") == f"{state}\n?? data"
+
+
+@pytest.mark.slow
+def test_what_was_too_large_once_is_not_in_the_history_when_it_is_gone(road: Road) -> None:
+    """Git keeps what was committed, so what is refused must not stay committed."""
+    (road.workspace / "noise.bin").write_bytes(os.urandom(66 << 20))
+    with pytest.raises(SubmissionError, match="too large"):
+        hand_in(road, SUBMITTED)
+    (road.workspace / "noise.bin").unlink()
+    assert files_of(road, hand_in(road, SUBMITTED))[WORKFILE].endswith(b"# later\n")

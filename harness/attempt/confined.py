@@ -41,6 +41,12 @@ git reset -q || true
 """Commits everything onto HEAD; words: work tree, message. Leaves `commit`, with the one before it, empty where nothing
 was new, and `left` where something could not be added."""
 
+UNSAVE = """\
+export GIT_DIR="$2/.git" GIT_WORK_TREE="$2"
+cd "$2" && git update-ref HEAD "$4" "$3" && git reset -q
+"""
+"""Takes a commit back that is HEAD; words: work tree, that commit, the one before it."""
+
 BUNDLE = f"""\
 export GIT_DIR="$2/.git"
 head=$(git rev-parse --verify "$4^{{commit}}") || exit {NO_COMMIT}

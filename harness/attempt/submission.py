@@ -20,6 +20,7 @@ from harness.attempt.confined import (
     PICTURE,
     SAVE,
     UNPACK,
+    UNSAVE,
     WORK,
     collected,
     hashes,
@@ -144,6 +145,19 @@ def commit_uncommitted(
         left = f"some of it could not be added: {done.log.strip()[-200:]}" if done.collected["left"] == "ok" else None
         commit, before = names if len(names) == 2 else (None, None)
         return Saved(commit=commit, log=done.log, before=before, problem=left)
+
+
+def uncommit(workspace: Path, saved: Saved, *, sandbox: Sandbox, quota: int | None = None) -> None:
+    """Take back what `commit_uncommitted` committed, which was refused: in a history it would stay for good.
+
+    The files stay as they are; where the participant's own repository spoils it, the commit stays as well.
+    """
+    if saved.commit is None or saved.before is None:
+        return
+    mount, work = Mount(source=workspace.resolve(), target=WORK, writable=True, quota=quota), DEFAULT_LIMITS.work
+    words = (WORK, saved.commit, saved.before)
+    with tempfile.TemporaryDirectory(prefix="reproof-save-") as scratch:
+        run_git(sandbox, UNSAVE, *words, mounts=(mount,), files=(), into=Path(scratch), limits=work)
 
 
 def bundle(
