@@ -19,8 +19,13 @@ PAPERS_PATH = "REPROOF_PAPERS_PATH"
 def papers_folders() -> list[Path]:
     """Folders in which papers are looked for: those named by the environment, and ours."""
     named = [Path(part) for part in os.environ.get(PAPERS_PATH, "").split(os.pathsep) if part]
+    return [*named, ours("papers")]
+
+
+def ours(name: str) -> Path:
+    """A folder of ours: inside the package in a wheel, where what lies beside it is other packages'; else beside it."""
     package = Path(harness.__file__).parent
-    return [*named, package.parent / "papers", package / "papers"]
+    return package / name if (package / name).is_dir() else package.parent / name
 
 
 def find_papers(folders: Iterable[Path] | None = None) -> dict[str, Path]:
@@ -42,9 +47,7 @@ def private_folders() -> list[Path]:
 
 def configs_folder() -> Path:
     """Our own configs: beside the package in a clone, inside it in a wheel."""
-    package = Path(harness.__file__).parent
-    beside = package.parent / "configs"
-    return beside if (beside / "config.yaml").is_file() else package / "configs"
+    return ours("configs")
 
 
 STATE = "XDG_STATE_HOME"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,6 +23,7 @@ from harness.attempt.installed import find
 from harness.attempt.participant import Assignment, Outcome, find_agents, open_agent
 from harness.attempt.plumbing import Files
 from harness.attempt.quarters import take_sign
+from harness.attempt.salvage import salvage
 from harness.attempt.submission import (
     HEAD,
     EmptySubmission,
@@ -32,6 +34,7 @@ from harness.attempt.submission import (
     intake,
     keep_tree,
     kept_files,
+    uncommit,
 )
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
@@ -55,6 +58,11 @@ from harness.road import HISTORY, Road, Tell
 
 if TYPE_CHECKING:
     from harness.proxy.host import Access
+
+_LAST = ("deadline", "withdrawn", "interrupted")
+"""Ends after which nobody can mend what is refused."""
+_BACK = 5
+"""Earlier commits that are tried at most."""
 
 
 def _now() -> datetime:
@@ -114,6 +122,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         slots=settings.slots,
         tracking_uri=settings.tracking.uri,
         tracking_prefix=settings.tracking.experiment_prefix,
+        private_path=None if settings.private_path is None else str(settings.private_path.resolve()),
     )
     write_slip(folder / "attempt.json", attempt)
     tell(f"handed out: {paper.spec.title} at {start[:12]} in {workspace}")
@@ -286,7 +295,8 @@ def work_on(road: Road, settings: Settings) -> Outcome:
 def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> HandedIn:
     """Workspace to submission: commit what is left, bundle it, take it in. The last one handed in counts.
 
-    What was handed in just before, unchanged, stays that submission, with its plan: nobody rolls the dice again.
+    What was handed in just before, unchanged, stays that submission, with its plan: nobody rolls the dice again. What
+    is refused is a person's to mend as long as they can; else what can be taken in is handed in in its place.
 
     Args:
         road: The attempt.
@@ -301,7 +311,7 @@ def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> Hande
         found = road.desk.account(disk=True)
         with road.store.staging() as staging:
             try:
-                saved, taken = _take_in(road, staging, commit)
+                saved, taken, instead = _take_in(road, staging, commit, last=_is_last(road, outcome))
             except SubmissionError as error:
                 road.desk.note("submitted", refused=str(error))
                 raise
@@ -309,10 +319,17 @@ def hand_in(road: Road, outcome: Outcome, *, commit: str | None = None) -> Hande
                 road.tell(f"handed in before, unchanged: {road.submission().commit[:12]}")
                 return _handed_in_again(road)
             last = road.desk.events()[-1]
-            handed = _handed_in(outcome, saved, taken, found, last)
+            handed = msgspec.structs.replace(_handed_in(outcome, saved, taken, found, last), instead=instead)
             write_slip(staging / "submission.json", handed)
             land(staging, road.folder / SUBMISSIONS / f"{len(road.desk.submissions) + 1:03}")
-        road.desk.note("submitted", commit=taken.commit, tree=taken.tree, saved=saved.commit, not_saved=saved.problem)
+        facts: dict[str, Any] = {
+            "saved": saved.commit,
+            "not_saved": saved.problem,
+            **({"instead": instead} if instead else {}),
+        }
+        road.desk.note("submitted", commit=taken.commit, tree=taken.tree, **facts)
+    if instead:
+        road.tell(instead)
     if saved.problem:
         counts = "what could be is" if saved.commit else "the last commit counts"
         road.tell(f"uncommitted work could not all be committed, so {counts}: {saved.problem}")
@@ -365,16 +382,71 @@ def withdraw(road: Road, reason: str) -> HandedIn | None:
     return road.submission() if road.desk.submissions else None
 
 
-def _take_in(road: Road, into: Path, commit: str | None) -> tuple[Saved, Submission]:
-    base, saved = road.attempt.start_commit, Saved(commit=None, log="")
+def _is_last(road: Road, outcome: Outcome) -> bool:
+    """Whether nobody is there who could mend what is refused."""
+    return outcome.ended in _LAST or road.attempt.participant.kind == "agent"
+
+
+def _take_in(road: Road, into: Path, commit: str | None, *, last: bool) -> tuple[Saved, Submission, str | None]:
+    """What was handed in, and, where it could not be all of it, why and what it is."""
+    saved = Saved(commit=None, log="")
     if commit is None:
         if road.attempt.participant.kind == "agent":
             take_sign(road.workspace)
         saved = commit_uncommitted(road.workspace, road.sandbox, quota=road.attempt.budget.disk)
         road.desk.witness()
-    made = bundle(road.workspace, base, sandbox=road.sandbox, into=into)
-    start, store = _start(road), road.store.root
-    return saved, intake(made, base, start=start, store=store, sandbox=road.sandbox, commit=commit or HEAD)
+    try:
+        return saved, _taken(road, into, of=HEAD, commit=commit or HEAD), None
+    except SubmissionError as error:
+        uncommit(road.workspace, saved, sandbox=road.sandbox, quota=road.attempt.budget.disk)
+        if not last:
+            raise
+        return saved, *_salvaged(road, into, error, saved=saved, commit=commit)
+
+
+def _taken(road: Road, into: Path, *, of: str, commit: str = HEAD) -> Submission:
+    """Take in a commit of the history that led to another one."""
+    base = road.attempt.start_commit
+    made = bundle(road.workspace, base, sandbox=road.sandbox, into=into, commit=of)
+    return intake(made, base, start=_start(road), store=road.store.root, sandbox=road.sandbox, commit=commit)
+
+
+def _salvaged(
+    road: Road, into: Path, refused: SubmissionError, *, saved: Saved, commit: str | None
+) -> tuple[Submission, str]:
+    """What can be taken in where all that there is cannot.
+
+    First the same without what is refused; then the participant's own commits, the latest first.
+
+    Raises:
+        SubmissionError: The first refusal: there is nothing else.
+    """
+    for of, words in _others(road, saved=saved, commit=commit):
+        try:
+            taken = _taken(road, into, of=of)
+        except SubmissionError:
+            (into / BUNDLE_FILE).unlink(missing_ok=True)
+            continue
+        return taken, f"not all of it could be taken in ({_reason(refused)}), so {words} counts"
+    raise refused
+
+
+def _others(road: Road, *, saved: Saved, commit: str | None) -> Iterator[tuple[str, str]]:
+    """Commits that may be taken in in the place of one that was refused, with what they are in words."""
+    seen = [saved.before, *(mark.commit for mark in reversed(road.desk.account().marks))]
+    if commit is None:
+        whole, parent = saved.commit or HEAD, saved.before or HEAD
+        quota = road.attempt.budget.disk
+        with contextlib.suppress(SubmissionError):
+            less = salvage(road.workspace, whole, parent=parent, sandbox=road.sandbox, quota=quota)
+            yield less.commit, f"the same without {less.left_out}"
+    never = {saved.commit, commit, road.attempt.start_commit}
+    for earlier in [name for name in dict.fromkeys(seen) if name is not None and name not in never][:_BACK]:
+        yield earlier, f"the earlier commit {earlier[:12]}"
+
+
+def _reason(refused: SubmissionError) -> str:
+    return refused.message if refused.got is None else f"{refused.message}: {refused.got}"
 
 
 def _start(road: Road) -> Files:

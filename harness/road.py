@@ -118,7 +118,9 @@ def resume(
 
 
 def road_of(desk: Desk, *, tell: Tell = quiet, progress: Progress = silent, private_path: Path | None = None) -> Road:
-    """The road that an attempt is on."""
-    here = Path(desk.attempt.paper_folder)
+    """The road that an attempt is on; unless said otherwise, private parts lie where they did when it was begun."""
+    here, named = Path(desk.attempt.paper_folder), desk.attempt.private_path
+    if private_path is None and named is not None and Path(named).is_dir():
+        private_path = Path(named)
     paper = open_paper(str(here) if here.is_dir() else desk.attempt.paper, private_path=private_path)
     return Road(paper=paper, store=Store(desk.folder.parents[1]), desk=desk, tell=tell, progress=progress)

@@ -77,7 +77,9 @@ def test_at_the_end_of_the_wall_time_it_is_the_same_and_late(begin: Begin) -> No
 def test_a_refusal_at_the_deadline_is_written_down_and_ends_the_keeper(begin: Begin) -> None:
     road = begin(working=0.5)
     road.desk.start_clock()
-    (road.workspace / "link").symlink_to("/etc/passwd")
+    config = road.workspace / ".git" / "config"
+    config.unlink()
+    config.symlink_to("/etc/passwd")
     keep(road.desk)
     assert road.desk.submissions == []
     assert "link" in data_of(road.desk, "submitted")[0]["refused"]

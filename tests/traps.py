@@ -63,7 +63,7 @@ def lay_configs(folder: Path, *, mark: Path) -> None:
     ours += (
         " {engine: local}, {tracking: sqlite}]\npaper: ???\nresults: results\nprivate_path: null\nslots: curtailed\n"
     )
-    ours += "private_path: null\ncondition: null\nterms: {licence: null, consent: false}\nworkspace: null\nparticipant: {repeats: 1}\n"
+    ours += "condition: null\nterms: {licence: null, consent: false}\nworkspace: null\nparticipant: {repeats: 1}\n"
     (folder / "configs" / "config.yaml").write_text(f"{ours}agents_path: {folder}/agents\n")
     (folder / "agents").mkdir(exist_ok=True)
     adapter = f"open({str(mark / 'adapter')!r}, 'w').write('adapter')\nraise SystemExit(9)\n"

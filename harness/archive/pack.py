@@ -122,7 +122,8 @@ def _sources(road: Road, *, outputs: bool) -> Iterator[_Source]:
     attempt, store = road.attempt, road.store
     inside = f"attempts/{attempt.id}"
     # Paths and the mirror's address, which may hold a password, are nobody else's business.
-    told = msgspec.structs.replace(attempt, workspace=LEFT_OUT, paper_folder=LEFT_OUT, tracking_uri=NO_MIRROR)
+    left_out = {"workspace": LEFT_OUT, "paper_folder": LEFT_OUT, "private_path": None}
+    told = msgspec.structs.replace(attempt, **left_out, tracking_uri=NO_MIRROR)
     yield _Source(name=f"{inside}/attempt.json", content=msgspec.json.format(msgspec.json.encode(told), indent=1))
     yield _Source(name=f"{inside}/{ledger.FILE}", content=(road.folder / ledger.FILE).read_bytes())
     if trajectory_of(road.desk) is not None:

@@ -88,6 +88,8 @@ class Attempt(Slip, frozen=True):
     tracking_uri: str | None
     """Where MLflow mirrors it; None: SQLite inside the results folder; `none`: nowhere."""
     tracking_prefix: str
+    private_path: str | None = None
+    """The folder of papers' private parts that was named; None: they lie in the papers' own folders."""
 
 
 class HandedIn(Slip, frozen=True):
@@ -118,6 +120,8 @@ class HandedIn(Slip, frozen=True):
     """Number and digest of the ledger's last event by then."""
     fault: Fault = "none"
     """Whose fault its end is."""
+    instead: str | None = None
+    """Why it is not all that the workspace held, and what it is in its place; None: it is."""
 
 
 def attempt_name(paper: str, participant: str, now: datetime) -> str:

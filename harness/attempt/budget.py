@@ -86,6 +86,8 @@ class Account:
     """Whether there is work that was not handed in: nothing was yet, or the clock was started again since."""
     unrecorded: float
     """Seconds between the last sign of life and now, after the machine went down while the clock ran; else 0."""
+    instead: str | None = None
+    """Why the last submission is not all that there was, and what it is in its place; None: it is."""
 
     asked: bool = False
     """Whether a model was asked through our proxy, so that its tokens are known."""
@@ -257,6 +259,7 @@ class _Reckoning:
     marks: list[Mark] = field(default_factory=list)
     jobs: set[str] = field(default_factory=set)
     submissions: int = 0
+    instead: str | None = None
     pending: bool = True
     asked: bool = False
     priced: bool = True
@@ -307,7 +310,9 @@ class _Reckoning:
     def _submitted(self, event: Event) -> None:
         if "refused" in event.data:
             return
-        self.submissions += "again" not in event.data
+        if "again" not in event.data:
+            self.submissions += 1
+            self.instead = event.data.get("instead")
         self.pending = False
         self._stop(event.moment, "submitted", "submitted")
 
@@ -384,6 +389,7 @@ class _Reckoning:
             wall=self.wall,
             disk=disk,
             submissions=self.submissions,
+            instead=self.instead,
             pending=self.pending,
             unrecorded=unrecorded,
             asked=self.asked,

@@ -34,22 +34,33 @@ tree=$(git write-tree) || exit
 [ "$tree" != "$(git rev-parse "$head^{tree}")" ] || exit 0
 commit=$(git commit-tree -p "$head" -m "$3" "$tree") || exit
 git update-ref HEAD "$commit" "$head" || exit
-echo "$commit" >"$1/commit"
+echo "$commit $head" >"$1/commit"
 unset GIT_INDEX_FILE
 git reset -q || true
 """
-"""Commits everything onto HEAD; words: work tree, message. Leaves `commit`, empty where nothing was new, and
-`left` where something could not be added."""
+"""Commits everything onto HEAD; words: work tree, message. Leaves `commit`, with the one before it, empty where nothing
+was new, and `left` where something could not be added."""
+
+UNSAVE = """\
+export GIT_DIR="$2/.git" GIT_WORK_TREE="$2"
+cd "$2" && git update-ref HEAD "$4" "$3" && git reset -q
+"""
+"""Takes a commit back that is HEAD; words: work tree, that commit, the one before it."""
 
 BUNDLE = f"""\
 export GIT_DIR="$2/.git"
-head=$(git rev-parse --verify 'HEAD^{{commit}}') || exit {NO_COMMIT}
+head=$(git rev-parse --verify "$4^{{commit}}") || exit {NO_COMMIT}
 echo "$head" >"$1/head"
 [ "$head" != "$3" ] || exit 0
 git merge-base --is-ancestor "$3" "$head" || exit {ALIEN}
+if [ "$4" != HEAD ]; then
+    export GIT_ALTERNATE_OBJECT_DIRECTORIES="$GIT_DIR/objects" GIT_DIR="${{TMPDIR:-/tmp}}/of-one"
+    git init -q --bare "$GIT_DIR" && git update-ref --no-deref HEAD "$head" || exit
+fi
 git bundle create -q --version=2 "$1/{BUNDLE_FILE}" HEAD "^$3"
 """
-"""Bundles HEAD; words: work tree, start commit. Leaves `head`, and the bundle unless they are the same."""
+"""Bundles a commit as HEAD; words: work tree, start commit, commit. Leaves `head`, and the bundle unless they are the
+same."""
 
 # The repository is copied into the sandbox's own capped /tmp: an inflating pack finds no disk to fill.
 # `fetch.unpackLimit=1` keeps a pack a pack. What is more than could be taken in is cut off.

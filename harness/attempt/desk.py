@@ -221,7 +221,8 @@ class Desk:
         )
         for folder in self.submissions[counted:]:
             handed = read_slip(folder / "submission.json", HandedIn)
-            self.note("submitted", commit=handed.commit, tree=handed.tree)
+            facts: dict[str, Any] = {"instead": handed.instead} if handed.instead else {}
+            self.note("submitted", commit=handed.commit, tree=handed.tree, **facts)
         written = {event.data.get("job") for event in self.events() if event.kind == "executed"}
         for path, data in self._executing():
             with contextlib.suppress(OSError), path.open("r+b") as file:

@@ -9,13 +9,13 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import harness
 from harness.attempt.attempt import Fault
 from harness.attempt.quarters import Endpoint as Endpoint
 from harness.attempt.quarters import Launch as Launch
 from harness.attempt.quarters import told
 from harness.attempt.work import Bench
 from harness.errors import PaperError, unknown
+from harness.folders import ours
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
 
@@ -90,8 +90,7 @@ class Participant(Protocol):
 def agents_folders(own: Path | None = None) -> list[Path]:
     """Folders in which adapters are looked for: the one asked for, those named by the environment, and ours."""
     named = [Path(part) for part in os.environ.get(AGENTS_PATH, "").split(os.pathsep) if part]
-    package = Path(harness.__file__).parent
-    return [*([own] if own else []), *named, package.parent / "agents", package / "agents"]
+    return [*([own] if own else []), *named, ours("agents")]
 
 
 def find_agents(own: Path | None = None) -> dict[str, Path | EntryPoint]:
@@ -99,14 +98,13 @@ def find_agents(own: Path | None = None) -> dict[str, Path | EntryPoint]:
 
     Of two with one name the first folder's is taken, and ours last.
     """
-    *named, beside, inside = agents_folders(own)
+    *named, last = agents_folders(own)
     found: dict[str, Path | EntryPoint] = {}
     for folder in named:
         _add(found, folder)
     for point in entry_points(group=ENTRY_POINTS):
         found.setdefault(point.name, point)
-    for folder in (beside, inside):
-        _add(found, folder)
+    _add(found, last)
     return found
 
 

@@ -19,6 +19,7 @@ from harness.attempt.confined import (
     PICTURE,
     SAVE,
     UNPACK,
+    UNSAVE,
     WORK,
     collected,
     hashes,
@@ -87,6 +88,8 @@ class Saved:
     """The new commit; None where nothing was left uncommitted."""
     log: str
     """What Git said, for instance of files that could not be added."""
+    before: str | None = None
+    """The commit that the new one follows."""
     problem: str | None = None
     """Why not all could be committed, through no fault of ours; without a new commit the last one stands as it was."""
 
@@ -141,11 +144,31 @@ def commit_uncommitted(
             raise error
         names = hashes(done, "commit", into=into, where=workspace)
         left = f"some of it could not be added: {done.log.strip()[-200:]}" if done.collected["left"] == "ok" else None
-        return Saved(commit=names[0] if names else None, log=done.log, problem=left)
+        commit, before = names if len(names) == 2 else (None, None)
+        return Saved(commit=commit, log=done.log, before=before, problem=left)
+
+
+def uncommit(workspace: Path, saved: Saved, *, sandbox: Sandbox, quota: int | None = None) -> None:
+    """Take back what `commit_uncommitted` committed, which was refused: in a history it would stay for good.
+
+    The files stay as they are; where the participant's own repository spoils it, the commit stays as well.
+    """
+    if saved.commit is None or saved.before is None:
+        return
+    mount, work = Mount(source=workspace.resolve(), target=WORK, writable=True, quota=quota), DEFAULT_LIMITS.work
+    words = (WORK, saved.commit, saved.before)
+    with tempfile.TemporaryDirectory(prefix="reproof-save-") as scratch:
+        run_git(sandbox, UNSAVE, *words, mounts=(mount,), files=(), into=Path(scratch), limits=work)
 
 
 def bundle(
-    workspace: Path, base: str, *, sandbox: Sandbox, into: Path, limits: IntakeLimits = DEFAULT_LIMITS
+    workspace: Path,
+    base: str,
+    *,
+    sandbox: Sandbox,
+    into: Path,
+    commit: str = HEAD,
+    limits: IntakeLimits = DEFAULT_LIMITS,
 ) -> Path | EmptySubmission:
     """Put what a workspace has committed since the start commit into a bundle, from inside the sandbox.
 
@@ -154,6 +177,7 @@ def bundle(
         base: The start commit's hash.
         sandbox: Where Git meets the workspace.
         into: An existing folder, which receives `submission.bundle`.
+        commit: Which of its commits, by its hash, is bundled with what led to it.
         limits: What the submission may hold.
 
     Returns:
@@ -165,8 +189,8 @@ def bundle(
     ensure_plain(workspace)
     mounts, files = (Mount(source=workspace.resolve(), target=WORK),), ("head", BUNDLE_FILE)
     with scratch("bundle", within=into) as out:
-        work = limits.work
-        done = run_git(sandbox, BUNDLE, WORK, base, mounts=mounts, files=files, into=out, limits=work, idle=limits.idle)
+        work, words = limits.work, (WORK, base, commit)
+        done = run_git(sandbox, BUNDLE, *words, mounts=mounts, files=files, into=out, limits=work, idle=limits.idle)
         if done.exit == NO_COMMIT:
             said = done.log.strip() or None
             message = "there is no commit to submit"

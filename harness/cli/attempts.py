@@ -278,6 +278,8 @@ def report(name: str | None, results: Path, svg: Path | None, page: Path | None,
         print_json({**result.model_dump(mode="json"), **more, "disputes": [q.model_dump() for q in open_questions]})
     elif svg is None:
         print_score(result, points)
+        if instead := desk.account().instead:
+            click.echo(f"not all handed in: {plain(instead)}")
         for line in dispute_lines(open_questions):
             click.echo(line)
         for path in (drawn, page) if drawn else ():

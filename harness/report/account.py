@@ -66,6 +66,7 @@ def status(desk: Desk, found: Account) -> dict[str, Any]:
         "deadline": deadline(found, attempt.participant.kind).isoformat(timespec="seconds"),
         "unrecorded": round(found.unrecorded, 3),
         "submissions": found.submissions,
+        "instead": found.instead,
         "workspace": _workspace(desk),
         "terms": {"licence": attempt.terms.licence, "consent": attempt.terms.consent},
         "next": list(what_next(desk, found)),
@@ -91,6 +92,8 @@ def status_lines(desk: Desk, found: Account) -> Iterator[str]:
     yield f"licence: {inline(attempt.terms.licence or 'not stated')}; {_consent(attempt.terms.consent)}"
     yield ""
     yield f"{'clock':13} {_clock(found)}"
+    if found.instead:
+        yield f"not all handed in: {inline(found.instead)}"
     for item in ITEMS:
         limit, show = found.limit(item), SHOW[item]
         own = found.declared(item) if item in DECLARABLE else 0.0

@@ -29,7 +29,8 @@ def plot(family: Family) -> str:
     from matplotlib.figure import Figure
 
     # a `matplotlibrc` in the current folder, which may be anybody's, has no say in it
-    plain = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    plain: dict[Any, Any] = dict(matplotlib.rcParamsDefault)
+    del plain["backend"]
     with matplotlib.rc_context({**plain, "svg.hashsalt": "reproof", "svg.fonttype": "none", "font.size": _FONT}):
         figure = Figure(figsize=(4.4, 2.7))
         figure.subplots_adjust(**_FRAME)

@@ -188,3 +188,31 @@ def test_what_is_spoilt_costs_at_most_what_was_not_committed(hire: Hire, script:
     assert "later.py" in files or submitted["not_saved"], submitted
     with suppress(FileNotFoundError):
         (road.workspace / "reproduction").chmod(0o755)
+
+
+def as_agents_do(road: Road) -> HandedIn:
+    """Hand in what somebody has left who is gone."""
+    return hand_in(road, Outcome(note="interrupted", ended="interrupted"))
+
+
+LITTER: dict[str, tuple[str, str]] = {
+    "a link": ("ln -s /etc/passwd data", "'data'"),
+    "an environment": ("mkdir v && for i in 1 2 3 4 5; do ln -s /usr/bin/python3 v/$i; done", "and 2 more"),
+    "a repository": ("git init -q sub && cd sub && touch x && " + COMMIT, "'sub'"),
+    "a name that steers": ("touch \"$(printf 'a\\033[2Jb')\"", "x1b"),
+    "a file of holes": ("truncate -s 70M holes", "'holes'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "left_out"), LITTER.values(), ids=LITTER)
+def test_what_lies_about_at_the_end_costs_itself_alone(hire: Hire, script: str, left_out: str) -> None:
+    road, outcome = hire(f"echo '# mine' >>reproduction/work.py; {COMMIT}; echo later >later.py; {script}")
+    assert "cannot" in refusal(road, outcome) or "too large" in data_of(road.desk, "submitted")[-1]["refused"]
+    handed = as_agents_do(road)
+    files = files_of(road, handed)
+    assert files["later.py"] == b"later\n"
+    assert b"# mine" in files["reproduction/work.py"]
+    assert handed.instead is not None
+    assert left_out in handed.instead
+    assert "\x1b" not in handed.instead
+    assert data_of(road.desk, "submitted")[-1]["instead"] == handed.instead

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import pytest
 from handmade import data_of
 from hostility import SECRET
+from installed import build_wheel, install, lab
 
-from harness.attempt.work import Done
 from harness.cleanroom import seccomp
 from harness.road import Road
 from harness.scoring.score import Score
@@ -129,14 +132,22 @@ def numbers() -> dict[str, int]:
 Facts = dict[str, object]
 
 
-@pytest.fixture(scope="module")
-def host(
-    begin: Begin, lean_finished: Attempted, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Road, Facts]]:
+@dataclass(frozen=True, kw_only=True)
+class Host:
     """An attempt at work, and where on this machine that lies what it wants."""
-    folder, other = tmp_path_factory.mktemp("host"), lean_finished[0]
-    road, name = begin(results=folder / "results"), f"hostile-{os.getpid()}"
-    road.desk.start_clock()
+
+    run: Callable[[Sequence[str]], Mapping[str, Any]]
+    """Lets a command run at the attempt's expense: its log and exit, and what the ledger says of it."""
+    facts: Facts
+
+    def attack(self, code: str) -> Mapping[str, Any]:
+        return self.run(("python", "-I", "-S", "-c", Template(PRELUDE + code).substitute(self.facts)))
+
+
+@pytest.fixture(scope="module")
+def wanted(lean_finished: Attempted, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facts]:
+    """What lies about on this machine, whoever runs the harness."""
+    folder, other, name = tmp_path_factory.mktemp("host"), lean_finished[0], f"hostile-{os.getpid()}"
     with contextlib.ExitStack() as stack:
         tcp = stack.enter_context(socket.create_server(("0.0.0.0", 0)))
         for place in (f"\0{name}", f"/tmp/{name}.sock"):
@@ -146,37 +157,78 @@ def host(
         stack.callback(Path(f"/tmp/{name}.sock").unlink)
         os.environ["HOSTILE_KEY"] = SECRET
         stack.callback(os.environ.pop, "HOSTILE_KEY")
-        yield road, {
-            "private": other.paper.private, "other": other.folder, "own": road.folder, "results": other.store.root,
+        yield {
+            "private": other.paper.private, "other": other.folder, "results": other.store.root,
             "clone": Path(__file__).parents[2], "home": Path.home(), "tmp": folder, "secret": SECRET,
             "port": tcp.getsockname()[1], "address": socket.gethostbyname(socket.gethostname()),
             "abstract": name, "socket": f"/tmp/{name}.sock", "pid": os.getpid(), "prefix": sys.prefix, **numbers(),
         }  # fmt: skip
 
 
-def attack(road: Road, code: str) -> Done:
-    return road.bench.run(("python", "-I", "-S", "-c", code))
+@pytest.fixture(scope="module")
+def clone(begin: Begin, wanted: Facts) -> Host:
+    """From a clone."""
+    road = begin(results=Path(str(wanted["tmp"]), "results"))
+    road.desk.start_clock()
+
+    def run(command: Sequence[str]) -> Mapping[str, Any]:
+        done = road.bench.run(tuple(command))
+        last = data_of(road.desk, "executed")[-1]
+        told = {"log": done.log, "exit": done.exit, "last": [last["exit"], last["ended"]]}
+        return {**told, "running": road.desk.account().running}
+
+    return Host(run=run, facts={**wanted, "own": road.folder})
 
 
+@pytest.fixture(scope="module")
+def wheel(wanted: Facts, lean_finished: Attempted, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """From an installed wheel, whose papers have their private parts elsewhere, as a lab keeps them."""
+    pytest.importorskip("hatchling", reason="install the `test` extra")
+    home = tmp_path_factory.mktemp("lab")
+    made = install(build_wheel(home), home / "venv")
+    paper, private = home / "papers" / "lean", made.packages / "private" / "lean"
+    shutil.copytree(lean_finished[0].paper.folder, paper, ignore=shutil.ignore_patterns("private"))
+    shutil.copytree(lean_finished[0].paper.private, private)
+    known = {"REPROOF_PAPERS_PATH": str(home / "papers"), "HOSTILE_KEY": SECRET}
+    with lab(made, paper="lean", results=home / "results", private_path=private.parent, **known) as at:
+        own = {"own": at.told["own"], "private": private, "prefix": made.folder, "pid": at.process.pid}
+        yield Host(run=at.run, facts={**wanted, **own})
+
+
+def gone(says: str | None, name: str, from_: str) -> str | None:
+    """What is said: a private folder among packages that are shown is there, and closed."""
+    closed = from_ == "wheel" and name in PRIVATE and says == GONE
+    return DENIED if closed else says
+
+
+PRIVATE = ("the reference", "the reference's generator", "the private folder", "a link in the workspace",
+           "a link by way of /proc", "the working folder's parents")  # fmt: skip
 KINDS = {"read": READS, "reach": REACHES, "act": ACTS}
-CASES = [pytest.param(*case, id=f"{kind}: {name}") for kind, cases in KINDS.items() for name, case in cases.items()]
+QUICK = ("the reference", "its own record", "a server on loopback", "end the harness")
+"""Cases that are tried from a wheel by default too."""
+CASES = [
+    pytest.param(from_, act, gone(says, name, from_), id=f"{from_}, {kind}: {name}",
+                 marks=pytest.mark.slow if from_ == "wheel" and name not in QUICK else ())
+    for from_ in ("clone", "wheel") for kind, cases in KINDS.items() for name, (act, says) in cases.items()
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("act", "says"), CASES)
-def test_it_is_held(host: tuple[Road, Facts], act: str, says: str | None) -> None:
-    road, facts = host
-    done = attack(road, Template(f"{PRELUDE}tries(lambda: {act})").substitute(facts))
-    assert "ESCAPED" not in done.log
-    assert SECRET not in done.log
-    assert (says or "") in done.log
-    last = data_of(road.desk, "executed")[-1]
-    assert (last["exit"], last["ended"]) == (done.exit, "done" if done.exit == 0 else "failed")
-    assert road.desk.account().running
+@pytest.mark.parametrize(("from_", "act", "says"), CASES)
+def test_it_is_held(request: pytest.FixtureRequest, from_: str, act: str, says: str | None) -> None:
+    host: Host = request.getfixturevalue(from_)
+    done = host.attack(f"tries(lambda: {act})")
+    assert "ESCAPED" not in done["log"]
+    assert SECRET not in done["log"]
+    assert (says or "") in done["log"]
+    assert done["last"] == [done["exit"], "done" if done["exit"] == 0 else "failed"]
+    assert done["running"]
 
 
-def test_what_they_wanted_is_there(host: tuple[Road, Facts]) -> None:
+@pytest.mark.parametrize("from_", ["clone", pytest.param("wheel", marks=pytest.mark.slow)])
+def test_what_they_wanted_is_there(request: pytest.FixtureRequest, from_: str) -> None:
     """Otherwise the cases above could not fail."""
-    road, facts = host
+    host: Host = request.getfixturevalue(from_)
+    facts = host.facts
     for place in ("reference/reproduction/work.py", "instances.py"):
         assert Path(str(facts["private"]), place).read_bytes()
     for place in ("submissions/001/private/plan.json", "workspace/reproduction/work.py"):
@@ -187,5 +239,4 @@ def test_what_they_wanted_is_there(host: tuple[Road, Facts]) -> None:
     assert socket.create_connection(("127.0.0.1", int(str(facts["port"]))), 2).close() is None
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(f"\0{facts['abstract']}")
-    done = attack(road, Template(PRELUDE + "tries(lambda: 42)").substitute(facts))
-    assert done.log == "ESCAPED 42\n"
+    assert host.attack("tries(lambda: 42)")["log"] == "ESCAPED 42\n"

@@ -43,8 +43,9 @@ def work(assignment):
         raise KeyboardInterrupt
     note.write_text("work")
     if mood == "refused":
-        note.unlink()
-        note.symlink_to("/etc/passwd")
+        config = assignment.workspace / ".git" / "config"  # what nobody can take anything out of
+        config.unlink()
+        config.symlink_to("/etc/passwd")
     if mood == "interrupted":
         raise KeyboardInterrupt
     if mood == "raises":
