@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -34,14 +35,15 @@ from harness.attempt.submission import (
 )
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
+from harness.cleanroom.quota import ensure_room
 from harness.config import BudgetSettings, ParticipantSettings, Settings
 from harness.errors import (
     HarnessFault,
     RecordError,
-    ReproofError,
     SandboxError,
     SubmissionError,
     UsageError,
+    machine_fault,
     masked,
     unknown,
 )
@@ -53,6 +55,10 @@ from harness.road import HISTORY, Road, Tell
 
 if TYPE_CHECKING:
     from harness.proxy.host import Access
+
+
+_LEAST_ROOM = 2**20
+"""Bytes that a workspace's disk has left if it was never in an agent's way."""
 
 
 def _now() -> datetime:
@@ -81,15 +87,33 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
     name = name or attempt_name(paper.id, settings.participant.name, now)
     folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
-    try:
+    with contextlib.ExitStack() as undo:  # nobody can go on with what has no record
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
         start = create_workspace(paper, workspace)
-    except ReproofError:
-        shutil.rmtree(folder)
-        raise
+        undo.callback(shutil.rmtree, workspace, ignore_errors=True)
+        attempt = _begun(settings, paper, budget, name=name, now=now, store=store, workspace=workspace, start=start)
+        write_slip(folder / "attempt.json", attempt)
+        undo.pop_all()
+    tell(f"handed out: {paper.spec.title} at {attempt.start_commit[:12]} in {workspace}")
+    return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
+
+
+def _begun(
+    settings: Settings,
+    paper: Paper,
+    budget: Budget,
+    *,
+    name: str,
+    now: datetime,
+    store: Store,
+    workspace: Path,
+    start: str,
+) -> Attempt:
+    """What the record of a new attempt says, once its ledger has a first line and the starter's tree is kept."""
     who = Who(**settings.participant.model_dump(exclude={"options", "repeats"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
-    attempt = Attempt(
+    return Attempt(
         id=name,
         paper=paper.id,
         paper_folder=str(paper.folder),
@@ -100,7 +124,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         workspace=str(workspace),
         start_commit=start,
         start_tree=keep_tree(start_files(paper), store.root),
-        anchor=ledger.append(folder / ledger.FILE, "started", said).digest,
+        anchor=ledger.append(store.attempt(name) / ledger.FILE, "started", said).digest,
         budget=budget,
         started=now,
         sandbox=settings.sandbox.backend,
@@ -110,9 +134,6 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         tracking_uri=settings.tracking.uri,
         tracking_prefix=settings.tracking.experiment_prefix,
     )
-    write_slip(folder / "attempt.json", attempt)
-    tell(f"handed out: {paper.spec.title} at {start[:12]} in {workspace}")
-    return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
 
 
 def ensure_no_password(uri: str | None) -> None:
@@ -204,10 +225,13 @@ def work(
                 access=access,
             )
         )
-    except (HarnessFault, SandboxError) as error:
+        if who.kind == "agent":  # what its program could not write, nobody can tell from what it did not
+            ensure_room(road.workspace, _LEAST_ROOM, "the disk filled up while they worked")
+    except (HarnessFault, SandboxError, OSError) as error:
+        ours = machine_fault(error) if isinstance(error, OSError) else error
         road.desk.note("paused", reason="failed")
-        replace_attempt(road, error.message)
-        raise
+        replace_attempt(road, ours.message)
+        raise ours from error
     except BaseException:
         road.desk.note("paused", reason="interrupted")
         raise

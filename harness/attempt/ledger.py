@@ -5,6 +5,7 @@ Every line carries the SHA-256 of the line before it, so whoever has noted the l
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -19,7 +20,7 @@ import msgspec
 from harness.attempt import clock
 from harness.attempt.clock import Moment
 from harness.errors import RecordError
-from harness.record.files import Slip
+from harness.record.files import Slip, named
 
 FILE = "ledger.jsonl"
 """In the attempt's folder."""
@@ -108,7 +109,11 @@ def append(path: Path, kind: Kind, data: Mapping[str, Any], *, at: Moment | None
         size = _set_torn_aside(descriptor, path)
         last = _last(descriptor, size, path)
         event = _event(path, kind, dict(data), at=at or clock.now(), after=last)
-        _write(descriptor, event.line + b"\n")
+        try:
+            _write(descriptor, event.line + b"\n")
+        except OSError:  # a full disk takes half a line
+            os.ftruncate(descriptor, size)
+            raise
         if last is None:
             _sync_folder(path.parent)
     return event
@@ -118,7 +123,7 @@ def read(path: Path) -> tuple[Event, ...]:
     """All events, the chain verified from the first line to the last.
 
     A last line without its end was torn by a crash before `append` returned; it is set aside in a file beside
-    the ledger.
+    the ledger, or only left out where nothing can be written.
 
     Raises:
         RecordError: A line is damaged, missing or out of place.
@@ -127,8 +132,11 @@ def read(path: Path) -> tuple[Event, ...]:
         raise RecordError(
             "there is no ledger here", where=path, remedy="an attempt begins with `reproof start` or `reproof attempt`"
         )
-    with _locked(path) as descriptor:
-        size = _set_torn_aside(descriptor, path)
+    with _locked(path, reading=True) as descriptor:
+        try:
+            size = _set_torn_aside(descriptor, path)
+        except OSError:
+            size = _line_end(descriptor, os.fstat(descriptor).st_size)
         lines = _pread(descriptor, size, 0).split(b"\n")[:-1]
     events: list[Event] = []
     previous = NOTHING
@@ -179,11 +187,17 @@ def _event(path: Path, kind: Kind, data: dict[str, Any], *, at: Moment, after: E
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+def _locked(path: Path, *, reading: bool = False) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if not reading or error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # records that were put away are still read
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
+        with named(path):
+            yield descriptor
     finally:
         os.close(descriptor)
 

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.attempt.budget import disk_of
 from harness.attempt.confined import (
     ACCOUNT,
     ALIEN,
@@ -30,6 +31,7 @@ from harness.attempt.contents import AGAIN, not_descended, read_blobs, read_file
 from harness.attempt.plumbing import File, Files, Objects, lay_repository, snapshot, write_files
 from harness.attempt.repository import ensure_plain, not_plain, oddity
 from harness.attempt.task import commit_of
+from harness.cleanroom.quota import ensure_room
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
 
@@ -134,13 +136,21 @@ def commit_uncommitted(
         )
         if done.exit != 0:
             message = "uncommitted work could not be committed"
+            _ensure_room(workspace)
             error = refusal(done, message, where=workspace, limits=limits.work, theirs=True)
             if isinstance(error, SubmissionError):
                 return Saved(commit=None, log=done.log, problem=str(error))
             raise error
         names = hashes(done, "commit", into=into, where=workspace)
+        if done.collected["left"] == "ok":
+            _ensure_room(workspace)
         left = f"some of it could not be added: {done.log.strip()[-200:]}" if done.collected["left"] == "ok" else None
         return Saved(commit=names[0] if names else None, log=done.log, problem=left)
+
+
+def _ensure_room(workspace: Path) -> None:
+    """See that it was not a full disk that Git could not write to: what is lost then is nobody's but ours."""
+    ensure_room(workspace, disk_of(workspace) + _MIB, "the disk is too full for the work to be committed")
 
 
 def bundle(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import keyword
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.start import VERBS, overview
-from harness.errors import ReproofError, unknown
+from harness.errors import ReproofError, machine_fault, unknown
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -72,6 +73,13 @@ def run() -> int:
     except ReproofError as error:
         _say(error)
         return error.exit_code
+    except BrokenPipeError:  # whoever read us has gone, and wants no words either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        fault = machine_fault(error)
+        _say(fault)
+        return fault.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; everything that was done is kept", err=True)
         return 130

@@ -14,7 +14,7 @@ import msgspec
 
 from harness.attempt.attempt import Fault
 from harness.errors import RecordError
-from harness.record.files import Slip
+from harness.record.files import Slip, named
 
 Kind = Literal["taken up", "begun", "continued", "ended", "again", "stalled", "cancelling", "cancelled", "done"]
 _LINE = 240
@@ -88,6 +88,7 @@ def _locked(path: Path) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
+        with named(path):
+            yield descriptor
     finally:
         os.close(descriptor)

@@ -83,6 +83,16 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let an error of the disk name the file that it is about, which those of writing itself do not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def land(staged: Path, final: Path) -> bool:
     """Move a finished folder to its place by one rename.
 
@@ -104,7 +114,7 @@ def write_text(path: Path, text: str) -> None:
     private_folder(path.parent)
     staged = path.with_name(f".{path.name}.{os.urandom(16).hex()}")
     try:
-        with staged.open("w", encoding="utf-8") as file:
+        with named(path), staged.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
