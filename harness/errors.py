@@ -14,6 +14,7 @@ ReproofError                     1
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterable
 from typing import Self
@@ -137,6 +138,40 @@ class MirrorFault(HarnessFault):
     """MLflow's store is away, slow or locked: the records are whole, and `reproof track` mirrors them later."""
 
     exit_code = 75
+
+
+_ROOM = "make room there (`df -h` and `df -i` say how much is left), or raise the quota"
+_ALLOW = "let this account write there, or choose another folder"
+_REMEDIES = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: "raise the largest size of a file (`ulimit -f`)",
+    errno.EROFS: "mount it writable again, or choose another folder",
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EIO: "the disk or the network behind it fails: the system's log (`dmesg`) says more",
+    errno.EMFILE: "too many files are open at once: raise `ulimit -n`",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.ENOMEM: "give it more memory",
+}
+
+
+NOT_JUDGED = "this machine does not go along, so nothing is judged by it"
+
+
+def machine_fault(error: OSError, message: str = NOT_JUDGED) -> HarnessFault:
+    """The fault that a refusal of this machine is: a full disk, one that fails, one that is read only.
+
+    >>> print(machine_fault(OSError(errno.ENOSPC, "No space left on device", "results/x")).got)
+    No space left on device
+    """
+    what = _REMEDIES.get(error.errno or 0, "mend it")
+    return HarnessFault(
+        message,
+        where=error.filename,
+        got=error.strerror or f"{type(error).__name__}: {error}",
+        remedy=f"{what}; then give the same command again, or `reproof rerun ATTEMPT`: what was done is kept",
+    )
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: object = None) -> UsageError:

@@ -38,14 +38,15 @@ from harness.attempt.submission import (
 )
 from harness.attempt.task import start_files
 from harness.attempt.workspace import create_workspace
+from harness.cleanroom.quota import ensure_room
 from harness.config import BudgetSettings, ParticipantSettings, Settings
 from harness.errors import (
     HarnessFault,
     RecordError,
-    ReproofError,
     SandboxError,
     SubmissionError,
     UsageError,
+    machine_fault,
     masked,
     unknown,
 )
@@ -63,6 +64,10 @@ _LAST = ("deadline", "withdrawn", "interrupted")
 """Ends after which nobody can mend what is refused."""
 _BACK = 5
 """Earlier commits that are tried at most."""
+
+
+_LEAST_ROOM = 2**20
+"""Bytes that a workspace's disk has left if it was never in an agent's way."""
 
 
 def _now() -> datetime:
@@ -94,16 +99,36 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
     else:
         folder = private_folder(store.attempt(name))
     workspace = (settings.workspace or folder / "workspace").absolute()
-    try:
+    with contextlib.ExitStack() as undo:  # nobody can go on with what has no record
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
         start = create_workspace(paper, workspace)
-    except ReproofError:
-        shutil.rmtree(folder)
-        raise
+        undo.callback(shutil.rmtree, workspace, ignore_errors=True)
+        attempt = _begun(
+            settings, paper, budget, name=folder.name, now=now, store=store, workspace=workspace, start=start
+        )
+        write_slip(folder / "attempt.json", attempt)
+        undo.pop_all()
+    tell(f"handed out: {paper.spec.title} at {attempt.start_commit[:12]} in {workspace}")
+    return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
+
+
+def _begun(
+    settings: Settings,
+    paper: Paper,
+    budget: Budget,
+    *,
+    name: str,
+    now: datetime,
+    store: Store,
+    workspace: Path,
+    start: str,
+) -> Attempt:
+    """What the record of a new attempt says, once its ledger has a first line and the starter's tree is kept."""
     who = Who(**settings.participant.model_dump(exclude={"options", "repeats"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
-    attempt = Attempt(
-        id=folder.name,
+    return Attempt(
+        id=name,
         paper=paper.id,
         paper_folder=str(paper.folder),
         paper_version=paper.version,
@@ -113,7 +138,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         workspace=str(workspace),
         start_commit=start,
         start_tree=keep_tree(start_files(paper), store.root),
-        anchor=ledger.append(folder / ledger.FILE, "started", said).digest,
+        anchor=ledger.append(store.attempt(name) / ledger.FILE, "started", said).digest,
         budget=budget,
         started=now,
         sandbox=settings.sandbox.backend,
@@ -124,9 +149,6 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         tracking_prefix=settings.tracking.experiment_prefix,
         private_path=None if settings.private_path is None else str(settings.private_path.resolve()),
     )
-    write_slip(folder / "attempt.json", attempt)
-    tell(f"handed out: {paper.spec.title} at {start[:12]} in {workspace}")
-    return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
 
 
 def ensure_no_password(uri: str | None) -> None:
@@ -229,10 +251,13 @@ def work(
                 access=access,
             )
         )
-    except (HarnessFault, SandboxError) as error:
+        if who.kind == "agent":  # what its program could not write, nobody can tell from what it did not
+            ensure_room(road.workspace, _LEAST_ROOM, "the disk filled up while they worked")
+    except (HarnessFault, SandboxError, OSError) as error:
+        ours = machine_fault(error) if isinstance(error, OSError) else error
         road.desk.note("paused", reason="failed")
-        replace_attempt(road, error.message)
-        raise
+        replace_attempt(road, ours.message)
+        raise ours from error
     except BaseException:
         road.desk.note("paused", reason="interrupted")
         raise

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from harness.attempt.contents import DEEPEST, LONGEST_PATH
-from harness.errors import RecordError, ReproofError
+from harness.errors import HarnessFault, RecordError, machine_fault
 from harness.record.files import Slip
 
 MANIFEST = "manifest.json"
@@ -118,7 +118,7 @@ def refused(archive: Path, why: str, *, got: object = None) -> RecordError:
     return RecordError(f"this archive is refused: {why}", where=archive, got=got, remedy=remedy)
 
 
-def disk_error(where: Path, error: OSError) -> ReproofError:
-    """The error for a disk that does not take what is written, or gives what is read."""
-    remedy = "make room, or choose a folder that you may write to; then start it again: nothing half-made stays"
-    return RecordError("the disk does not go along", where=error.filename or where, got=error.strerror, remedy=remedy)
+def disk_error(where: Path, error: OSError) -> HarnessFault:
+    """The error for a disk that does not take what is written, or gives what is read; nothing half-made stays."""
+    error.filename = error.filename or str(where)
+    return machine_fault(error)

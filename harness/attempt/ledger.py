@@ -106,7 +106,11 @@ def append(path: Path, kind: Kind, data: Mapping[str, Any], *, at: Moment | None
         size = _set_torn_aside(descriptor, path)
         last = _last(descriptor, size, path)
         event = _event(path, kind, dict(data), at=at or clock.now(), after=last)
-        _write(descriptor, event.line + b"\n")
+        try:
+            _write(descriptor, event.line + b"\n")
+        except OSError:  # a full disk takes half a line
+            os.ftruncate(descriptor, size)
+            raise
         if last is None:
             _sync_folder(path.parent)
     return event
@@ -116,7 +120,7 @@ def read(path: Path) -> tuple[Event, ...]:
     """All events, the chain verified from the first line to the last.
 
     A last line without its end was torn by a crash before `append` returned; it is set aside in a file beside
-    the ledger.
+    the ledger, or only left out where nothing can be written.
 
     Raises:
         RecordError: A line is damaged, missing or out of place.
@@ -125,8 +129,11 @@ def read(path: Path) -> tuple[Event, ...]:
         raise RecordError(
             "there is no ledger here", where=path, remedy="an attempt begins with `reproof start` or `reproof attempt`"
         )
-    with locked_file(path, os.O_APPEND) as descriptor:
-        size = _set_torn_aside(descriptor, path)
+    with locked_file(path, os.O_APPEND, reading=True) as descriptor:
+        try:
+            size = _set_torn_aside(descriptor, path)
+        except OSError:
+            size = _line_end(descriptor, os.fstat(descriptor).st_size)
         lines = _pread(descriptor, size, 0).split(b"\n")[:-1]
     events: list[Event] = []
     previous = NOTHING

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from harness.record.files import named
+
 FILE_MODE = "100644"
 EXECUTABLE_MODE = "100755"
 TREE_MODE = "40000"
@@ -176,7 +178,8 @@ def add_object(git_dir: Path, name: str, framed: bytes) -> None:
     """Write one loose object."""
     folder = git_dir / "objects" / name[:2]
     folder.mkdir(exist_ok=True)
-    (folder / name[2:]).write_bytes(zlib.compress(framed, 1))
+    with named(folder / name[2:]):
+        (folder / name[2:]).write_bytes(zlib.compress(framed, 1))
 
 
 def write_files(folder: Path, files: Files) -> None:
@@ -191,6 +194,6 @@ def write_files(folder: Path, files: Files) -> None:
 def _write(path: Path, file: File) -> None:
     mode = 0o755 if file.executable else 0o644
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as stream:
+    with named(path), os.fdopen(descriptor, "wb") as stream:
         os.fchmod(descriptor, mode)
         stream.write(file.data)

@@ -9,6 +9,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.attempt.budget import disk_of
 from harness.attempt.confined import (
     ACCOUNT,
     ALIEN,
@@ -30,6 +31,7 @@ from harness.attempt.contents import AGAIN, not_descended, read_blobs, read_file
 from harness.attempt.plumbing import File, Files, Objects, lay_repository, snapshot, write_files
 from harness.attempt.repository import ensure_plain, not_plain, oddity
 from harness.attempt.task import commit_of
+from harness.cleanroom.quota import ensure_room
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
 from harness.record.files import private_folder
@@ -138,11 +140,14 @@ def commit_uncommitted(
         )
         if done.exit != 0:
             message = "uncommitted work could not be committed"
+            _ensure_room(workspace)
             error = refusal(done, message, where=workspace, limits=limits.work, theirs=True)
             if isinstance(error, SubmissionError):
                 return Saved(commit=None, log=done.log, problem=str(error))
             raise error
         names = hashes(done, "commit", into=into, where=workspace)
+        if done.collected["left"] == "ok":
+            _ensure_room(workspace)
         left = f"some of it could not be added: {done.log.strip()[-200:]}" if done.collected["left"] == "ok" else None
         commit, before = names if len(names) == 2 else (None, None)
         return Saved(commit=commit, log=done.log, before=before, problem=left)
@@ -157,8 +162,13 @@ def uncommit(workspace: Path, saved: Saved, *, sandbox: Sandbox, quota: int | No
         return
     mount, work = Mount(source=workspace.resolve(), target=WORK, writable=True, quota=quota), DEFAULT_LIMITS.work
     words = (WORK, saved.commit, saved.before)
-    with tempfile.TemporaryDirectory(prefix="reproof-save-") as scratch:
-        run_git(sandbox, UNSAVE, *words, mounts=(mount,), files=(), into=Path(scratch), limits=work)
+    with scratch("save") as into:
+        run_git(sandbox, UNSAVE, *words, mounts=(mount,), files=(), into=into, limits=work)
+
+
+def _ensure_room(workspace: Path) -> None:
+    """See that it was not a full disk that Git could not write to: what is lost then is nobody's but ours."""
+    ensure_room(workspace, disk_of(workspace) + _MIB, "the disk is too full for the work to be committed")
 
 
 def bundle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,16 @@ from harness.attempt.plumbing import (
     write_files,
 )
 from harness.attempt.task import agreed_start, start_files
+from harness.cleanroom.quota import ensure_room
 from harness.errors import HarnessFault, UsageError
 from harness.paper.load import Paper
 from harness.record.files import private_folder
 
 if TYPE_CHECKING:
     from git import Git
+
+_LEAST_ROOM = 2**20
+"""Bytes: a disk that has more left did not keep Git from anything here."""
 
 
 def create_workspace(paper: Paper, folder: Path) -> str:
@@ -40,11 +45,15 @@ def create_workspace(paper: Paper, folder: Path) -> str:
     """
     start, objects = agreed_start(paper)
     _claim(folder)
-    write_files(folder, start_files(paper))
-    lay_repository(folder / ".git", objects, head=start, bare=False)
-    git = _git(folder)
-    _run(git, "read-tree", start)
-    _run(git, "update-index", "-q", "--refresh")
+    try:
+        write_files(folder, start_files(paper))
+        lay_repository(folder / ".git", objects, head=start, bare=False)
+        git = _git(folder)
+        _run(git, "read-tree", start)
+        _run(git, "update-index", "-q", "--refresh")
+    except BaseException:  # half a workspace would be in the way of the next try
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return start
 
 
@@ -124,6 +133,7 @@ def _run(git: Git, *words: str) -> str:
     try:
         return str(git.execute(["git", *words]))
     except GitError as error:
+        ensure_room(Path(git.working_dir), _LEAST_ROOM, "the disk is too full for a workspace of ours")
         raise HarnessFault(
             "Git failed in a workspace of ours",
             where=git.working_dir,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.cleanroom.sandbox import Collect
-from harness.errors import HarnessFault
+from harness.errors import HarnessFault, machine_fault
 
 OK = "ok"
 _BLOCK = 512
@@ -149,11 +149,12 @@ class Receiver:
         return True
 
     def _begin(self, name: str, size: int) -> None:
+        assert self._collect is not None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._file = os.open(name, flags, 0o600, dir_fd=self._folder)
         except OSError as error:
-            raise HarnessFault(f"cannot write a collected file: {error}", where=name) from error
+            raise _unwritten(self._collect.into / name, error) from error
         self._made.append(name)
         self._name, self._want, self._padding = name, size, -size % _BLOCK
         self._left -= size
@@ -161,13 +162,14 @@ class Receiver:
 
     def _store(self, data: bytes) -> None:
         assert self._file is not None
+        assert self._collect is not None
         self._want -= len(data)
         view = memoryview(data)
         while view:
             try:
                 view = view[os.write(self._file, view) :]
             except OSError as error:
-                raise HarnessFault(f"cannot write a collected file: {error}", where=self._name) from error
+                raise _unwritten(self._collect.into / self._name, error) from error
 
     def _close_file(self, *, complete: bool = False) -> None:
         if self._file is None:
@@ -229,7 +231,12 @@ def _copy(source: int, target: Path, *, size: int) -> None:
                 copy.write(data)
                 size -= len(data)
     except OSError as error:
-        raise HarnessFault(f"cannot write a collected file: {error}", where=target) from error
+        raise _unwritten(target, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> HarnessFault:
+    error.filename = str(path)
+    return machine_fault(error, "cannot write a collected file")
 
 
 def _open_folder(collect: Collect) -> int:

@@ -18,7 +18,7 @@ from harness.cleanroom.bubblewrap import JOIN, ulimits
 from harness.cleanroom.collect import Receiver, gather
 from harness.cleanroom.log import CappedLog
 from harness.cleanroom.meter import Meter, ProcMeter
-from harness.cleanroom.quota import TreeQuota
+from harness.cleanroom.quota import TreeQuota, allocated, ensure_room
 from harness.cleanroom.sandbox import UMASK, Completed, Isolation, Job, SandboxSettings
 from harness.cleanroom.supervise import Ending, Watch
 from harness.errors import HarnessFault, SandboxError
@@ -53,6 +53,7 @@ class Process:
         """Run one job (see `Sandbox.run`)."""
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(scratch("process"))
+            ensure_room(folder, job.limits.disk, "there is less room than this job may use")
             real = _Real(job, folder)
             mark = f"REPROOF_JOB={uuid.uuid4().hex}"
             meter = _meter(job, mark)
@@ -75,6 +76,9 @@ class Process:
             )
             stack.callback(watch.close)
             ending = watch.until_dead()
+            if ending.status != 0 or ending.killed_by is not None:
+                left = max(0, job.limits.disk - allocated(folder, enough=job.limits.disk))
+                ensure_room(folder, left, "the disk filled up under a job, which then went wrong")
             if not receiver.started and ending.killed_by is None:
                 raise HarnessFault("the job did not start", where=job.command[0], got=log.text()[-2000:])
             return Completed(

@@ -8,9 +8,13 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from harness.errors import HarnessFault
+
 _DEEPEST = 100
 _EVERY = 0.1
 """Seconds between two looks, at least; never more than a tenth of the time is spent looking."""
+_FEWEST = 16
+"""Files that a file system must still take."""
 _ENTRY = 512
 """Bytes charged for an entry without blocks of its own, so that empty files have a price too."""
 
@@ -38,6 +42,34 @@ class TreeQuota:
         end = time.monotonic()
         self._next = end + max(_EVERY, 10 * (end - begin))
         return size > self._limit
+
+
+def short_of(folder: Path, needed: int) -> str | None:
+    """Why a file system cannot take some bytes more, in words; None if it can.
+
+    Args:
+        folder: A folder on it.
+        needed: Bytes.
+    """
+    about = os.statvfs(folder)
+    if about.f_flag & os.ST_RDONLY:
+        return "it is read only"
+    if (room := about.f_bavail * about.f_frsize) < needed:
+        return f"{room} bytes are left there where {needed} may be needed"
+    if about.f_files and about.f_favail < _FEWEST:
+        return f"room for {about.f_favail} files is left there"
+    return None
+
+
+def ensure_room(folder: Path, needed: int, message: str) -> None:
+    """See that it is not this machine that keeps somebody from writing what they may.
+
+    Raises:
+        HarnessFault: The file system is too full, or read only.
+    """
+    if why := short_of(folder, needed):
+        remedy = "make room there (`df -h` and `df -i`), and give the same command again; nobody is judged by this"
+        raise HarnessFault(message, where=folder, got=why, remedy=remedy)
 
 
 def allocated(root: Path, *, enough: int) -> int:

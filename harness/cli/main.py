@@ -7,13 +7,14 @@ import importlib
 import io
 import json
 import keyword
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.start import VERBS, overview
-from harness.errors import ReproofError, UsageError, unknown
+from harness.errors import ReproofError, UsageError, machine_fault, unknown
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -74,12 +75,14 @@ def run() -> int:
     except ReproofError as error:
         _say(error)
         return error.exit_code
+    except BrokenPipeError:  # whoever read us has gone, and wants no words either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
-        if error.errno not in _UNFIT:
-            raise
         unfit = UsageError("there can be no such file", where=error.filename, got=error.strerror)
-        _say(unfit)
-        return unfit.exit_code
+        fault = unfit if error.errno in _UNFIT else machine_fault(error)
+        _say(fault)
+        return fault.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; everything that was done is kept", err=True)
         return 130

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import json
@@ -119,14 +120,40 @@ def private_file(path: Path, flags: int) -> int:
 
 
 @contextlib.contextmanager
-def locked_file(path: Path, flags: int = 0) -> Iterator[int]:
-    """A file of the owner's alone to read and write, made where it is missing, locked until the end."""
-    descriptor = private_file(path, os.O_RDWR | os.O_CREAT | flags)
+def locked_file(path: Path, flags: int = 0, *, reading: bool = False) -> Iterator[int]:
+    """A file of the owner's alone to read and write, made where it is missing, locked until the end.
+
+    Args:
+        path: The file.
+        flags: More of them, as `os.open` takes them.
+        reading: Whether reading will do where nothing can be written: records that were put away are still read.
+    """
+    descriptor = _opened(path, os.O_RDWR | os.O_CREAT | flags, reading=reading)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
+        with named(path):
+            yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path, flags: int, *, reading: bool) -> int:
+    try:
+        return private_file(path, flags)
+    except OSError as error:
+        if not reading or error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let an error of the disk name the file that it is about, which those of writing itself do not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def land(staged: Path, final: Path) -> bool:
@@ -151,7 +178,7 @@ def write_text(path: Path, text: str) -> None:
     _sweep(path)
     staged, file = _staged(path)
     try:
-        with file:
+        with named(path), file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

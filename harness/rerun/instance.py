@@ -17,7 +17,7 @@ from harness.errors import PaperError, RecordError
 from harness.paper.claims import InstanceSet
 from harness.paper.load import Paper
 from harness.paper.plugin import load_plugin
-from harness.record.files import canonical, private_folder, write_text
+from harness.record.files import canonical, named, private_folder, write_text
 
 SERVED = "served"
 """The key of what only the gateway's environments are given."""
@@ -59,7 +59,8 @@ class Instance:
     def write_arrays(self, folder: Path) -> None:
         """Lay the arrays into a folder."""
         for name, array in self.arrays.items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            with named(folder / f"{name}.npy"):
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
 
 def pinned(paper: Paper, experiment: str) -> list[Instance]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import struct
@@ -16,9 +17,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from harness.errors import OutputError
+from harness.errors import OutputError, machine_fault
 from harness.paper.schema import ArchiveOutput, Array, ArrayOutput, Experiment, JsonOutput, Output
 
+_THEIRS = (None, errno.EINVAL)
+"""What a library finds in a file, an offset before its beginning, say, and no fault of the disk."""
 LARGEST_JSON = 16 * 2**20
 """Bytes; a parsed object takes many times its text."""
 LARGEST_TABLE = 2**18
@@ -69,6 +72,7 @@ def load_output(folder: Path, name: str, output: Output, *, largest: int) -> Any
 
     Raises:
         OutputError: It is missing, or not of the declared type, shape or range.
+        HarnessFault: The disk does not give it.
     """
     path = folder / output.file
     if not path.is_file() or path.is_symlink():
@@ -88,10 +92,17 @@ def load_output(folder: Path, name: str, output: Output, *, largest: int) -> Any
         return _object(path, name, output)
     except OutputError as error:
         raise error.at(output.file) from None
+    except OSError as error:
+        if error.errno not in _THEIRS:
+            error.filename = error.filename or str(path)
+            raise machine_fault(error) from error
+        raise _unreadable(name, output, error) from None
     except Exception as error:  # numpy, zipfile and json have many ways to refuse a hostile file
-        raise OutputError(
-            f"output {name} cannot be read", where=output.file, got=f"{type(error).__name__}: {error}"
-        ) from None
+        raise _unreadable(name, output, error) from None
+
+
+def _unreadable(name: str, output: Output, error: Exception) -> OutputError:
+    return OutputError(f"output {name} cannot be read", where=output.file, got=f"{type(error).__name__}: {error}")
 
 
 def _array(file: IO[bytes], name: str, declared: Array, size: int) -> NDArray[Any]:

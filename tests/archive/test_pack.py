@@ -22,7 +22,7 @@ from harness.archive import pack as packing
 from harness.archive.manifest import MANIFEST
 from harness.archive.pack import HOLDS_REFERENCE, NO_CONSENT, SUFFIX, Packed, pack
 from harness.archive.verify import Verifier
-from harness.errors import RecordError, UsageError
+from harness.errors import HarnessFault, RecordError, UsageError
 from harness.paper.load import load_paper
 from harness.proxy.exchange import JOURNAL
 from harness.record.files import write_slip
@@ -180,7 +180,7 @@ def test_half_an_archive_never_stays(
         raise error
 
     monkeypatch.setattr(packing, "_write_members", fails)
-    with pytest.raises((KeyboardInterrupt, RecordError)) as caught:
+    with pytest.raises((KeyboardInterrupt, HarnessFault)) as caught:
         pack(own, tmp_path / "a.tar.gz")
     assert re.search("No space left|^$", str(caught.value))
     assert [path for path in tmp_path.rglob("*a.tar.gz*")] == []

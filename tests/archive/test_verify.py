@@ -472,7 +472,7 @@ def test_a_full_disk_is_said(packed: Packed, verifier: Verifier, monkeypatch: py
         raise OSError(errno.ENOSPC, "No space left on device", "/x/y")
 
     monkeypatch.setattr(verifying, "unpack", full)
-    with pytest.raises(RecordError, match=r"/x/y: the disk does not go along(.|\n)*No space left(.|\n)*make room"):
+    with pytest.raises(HarnessFault, match=r"/x/y: this machine does not go along(.|\n)*No space left(.|\n)*make room"):
         verifier.verify(packed.archive)
     assert nothing_stays(verifier)
 
