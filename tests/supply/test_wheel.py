@@ -28,7 +28,7 @@ def test_a_wheel_holds_the_harness_and_what_is_public(tmp_path: Path) -> None:
     with zipfile.ZipFile(built("wheel", tmp_path)) as wheel:
         held = wheel.namelist()
     assert [name for name in held if not any(fnmatch(name, allowed) for allowed in IN_WHEEL)] == []
-    assert [name for name in held if any(fnmatch(name, never) for never in NEVER)] == []
+    assert [name for name in held if any(fnmatch(f"/{name}", never) for never in NEVER)] == []
     wanted = ("cli/start.py", "configs/config.yaml", "agents/mini.py", "papers/tree_search/paper.yaml")
     assert [name for name in wanted if f"harness/{name}" not in held] == []
     assert not any("test_" in name for name in held)
@@ -40,4 +40,4 @@ def test_a_source_distribution_holds_no_reference(tmp_path: Path) -> None:
         held = source.getnames()
     inside = [name.partition("/")[2] for name in held if not name.endswith("/results/README.md")]
     assert {"pyproject.toml", "harness/cli/start.py", "locked.txt", "hatch_build.py"} <= {*inside}
-    assert [name for name in inside if any(fnmatch(name, never) for never in NEVER)] == []
+    assert [name for name in inside if any(fnmatch(f"/{name}", never) for never in NEVER)] == []
