@@ -233,9 +233,7 @@ def _unpack(packed: bytes, into: Path) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as archive:
             for number, member in enumerate(archive):
-                if (
-                    member.size < 0 or member.issparse()
-                ):  # one leads back, the other stands for bytes that are not there
+                if member.size < 0 or member.issparse():  # leads back; stands for what is not there
                     raise ValueError("a size that is none")
                 left -= member.size
                 if number >= _FILES or left < 0:
