@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.records import records_here
+
+if TYPE_CHECKING:
+    from harness.cleanroom.doctor import Property
 
 DEMO = ("paper=tree_search", "participant=reference")
 
@@ -16,19 +21,21 @@ DEMO = ("paper=tree_search", "participant=reference")
 @click.command()
 @click.option("--sandbox", type=click.Choice(["bubblewrap", "process"]), default="bubblewrap", show_default=True)
 @click.option("--waive", multiple=True, help="Do without this property.")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="Where records are kept.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-def doctor(sandbox: str, waive: tuple[str, ...], as_json: bool) -> None:
+def doctor(sandbox: str, waive: tuple[str, ...], results: Path, as_json: bool) -> None:
     """Say what this machine can and cannot guarantee, each property tried out.
 
     \b
     Example:
       reproof doctor
+      reproof doctor --results results
     """
     from harness.cleanroom.doctor import examine
     from harness.cleanroom.sandbox import SandboxSettings
     from harness.cli.terminal import print_json
 
-    found = examine(SandboxSettings(backend=sandbox, waive=waive))
+    found = [*examine(SandboxSettings(backend=sandbox, waive=waive)), _kept(results)]
     if as_json:
         print_json([asdict(item) for item in found])
     for item in [] if as_json else found:
@@ -38,6 +45,22 @@ def doctor(sandbox: str, waive: tuple[str, ...], as_json: bool) -> None:
             waivable = f"\n    or waive it: sandbox.waive=[{item.name}]" if item.waivable else ""
             click.echo(f"    {item.remedy}{waivable}")
     sys.exit(0 if all(item.ok or item.name in waive for item in found) else 4)
+
+
+def _kept(results: Path) -> Property:
+    """Whether records are their owner's alone."""
+    from harness.cleanroom.doctor import Property
+    from harness.record.privacy import objection
+
+    why, where = objection(results), results.resolve()
+    remedy = f"chmod -R go-rwx {shlex.quote(str(where))}, or name a folder of your own with --results"
+    return Property(
+        name="private results",
+        ok=why is None,
+        detail=f"{where}: {why or 'nobody else can read or write what is in it'}",
+        remedy=remedy if why else None,
+        waivable=False,
+    )
 
 
 @click.command()

@@ -233,6 +233,8 @@ def _unpack(packed: bytes, into: Path) -> None:
     try:
         with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as archive:
             for number, member in enumerate(archive):
+                if member.size < 0 or member.issparse():  # leads back; stands for what is not there
+                    raise ValueError("a size that is none")
                 left -= member.size
                 if number >= _FILES or left < 0:
                     raise RoomError("OverflowError", "more files than are taken")

@@ -26,6 +26,8 @@ LARGEST_JSON = 16 * 2**20
 """Bytes; a parsed object takes many times its text."""
 LARGEST_TABLE = 2**18
 """Bytes of an archive's table of contents: some thousand members."""
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How NumPy packs; of others the library inflates all that it has read at once, whatever it was asked for."""
 _END, _LOCATOR = struct.Struct("<4s4H2LH"), 20
 """The last record of an archive, and the bytes of the one before it that giants have."""
 _JSON_TYPES: dict[str, tuple[type, ...]] = {
@@ -168,6 +170,10 @@ def _archive(path: Path, name: str, output: ArchiveOutput, largest: int) -> dict
                 info = archive.getinfo(f"{member}.npy")
             except KeyError:
                 raise OutputError(f"output {name} lacks an array", where=output.file, expected=member) from None
+            if info.compress_type not in _PACKED:
+                remedy = "write it by numpy.savez or numpy.savez_compressed"
+                got = f"method {info.compress_type}"
+                raise OutputError(f"output {name} is packed in another way", where=member, got=got, remedy=remedy)
             with archive.open(info) as file:
                 arrays[member] = _array(file, f"{name}.{member}", declared, min(info.file_size, largest))
     return arrays

@@ -222,3 +222,27 @@ def test_the_inside_needs_nothing_of_ours() -> None:
     text = (Path(__file__).parents[2] / source).read_text()
     assert "harness" not in text.split('"""', 2)[2]
     assert compile(text, "inside", "exec")
+
+
+def _header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A header with a size that the library would not write: in base 256 it may be negative."""
+    block = bytearray(named(name, kind).tobuf(tarfile.GNU_FORMAT))
+    block[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    if kind == tarfile.GNUTYPE_SPARSE:
+        block[124:136], block[386:410], block[482] = tarfile.itn(0, 12, tarfile.GNU_FORMAT), bytes(24), 0
+        block[483:495] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [_header("back", -512), _header("far", -(2**40)), _header("hole", 2**20, tarfile.GNUTYPE_SPARSE)],
+    ids=["to itself", "before the beginning", "a hole"],
+)
+def test_sizes_that_lead_back_or_stand_for_nothing_are_refused(tmp_path: Path, member: bytes) -> None:
+    """A negative size leads the library back to what it has read, and would give back what was counted."""
+    with pytest.raises(RoomError, match="no sense"):
+        fake(replying(member + b"\0" * 1024)).get(WORK, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -295,3 +295,19 @@ def test_what_is_no_regular_file_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.npy").mkdir()
     with pytest.raises(OutputError, match="missing"):
         load_output(tmp_path, "thing", output, largest=LARGEST)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_what_numpy_packs_is_inflated(tmp_path: Path, method: int) -> None:
+    """The library bounds what it inflates of DEFLATE alone: 200 bytes of bzip2 can be some hundred megabytes."""
+    declared = ArchiveOutput(file="a.npz", arrays={"x": Array(dtype="float64", shape=[4])})
+    data = npz({"x.npy": npy(np.arange(4.0)) + bytes(50 << 20)}, method)
+    assert len(data) < 20_000
+    tracemalloc.start()
+    try:
+        said = refused(tmp_path, declared, data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "packed in another way" in said
+    assert peak < 1 << 20
