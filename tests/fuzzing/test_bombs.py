@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from fuzzing.test_outputs import npy
 from tiny_paper import PAPER, write_paper
 
-ROOM, SECONDS = 512 << 20, 20
+ROOM, SECONDS = 160 << 20, 20
 """Bytes of memory beyond what Python and our modules map, and seconds of CPU time; the inputs have at most 1 MiB."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -54,16 +55,16 @@ ARRAYS: dict[str, Callable[[], tuple[str, bytes]]] = {
 
 
 def bomb() -> bytes:
-    """An archive of half a megabyte that inflates to half a gigabyte, and says so."""
+    """An archive of half a megabyte that inflates to a fifth of a gigabyte, and says so."""
     import io
     import zipfile
 
     file = io.BytesIO()
-    header = npy(np.zeros((1, 3)))[:128].replace(b"(1, 3), }" + b" " * 10, b"(21000000, 3), }   ")
+    header = npy(np.zeros((1, 3)))[:128].replace(b"(1, 3), }" + b" " * 10, b"(8500000, 3), }    ")
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("x.npy", "w") as member:
             member.write(header)
-            for _ in range(480):
+            for _ in range(195):
                 member.write(bytes(1 << 20))
         archive.writestr("y.npy", npy(np.array([True, False])))
     return file.getvalue()
@@ -100,16 +101,23 @@ def met(*paths: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_papers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [("merges", "a long sexagesimal"), pytest.param(tuple(YAML), marks=pytest.mark.slow)],
+    ids=["quick", "all"],
+)
+def test_papers(tmp_path: Path, names: tuple[str, ...]) -> None:
     folders = []
-    for number, text in enumerate(YAML.values()):
+    for number, text in enumerate(YAML[name] for name in names):
         folders.append(write_paper(tmp_path / f"p{number}"))
         (folders[-1] / "paper.yaml").write_text(text)
     said = met(*folders)
-    assert len(said) == len(YAML)
-    assert all(line.startswith("refused: ") for line in said[:-1]), list(zip(YAML, said, strict=True))
+    assert len(said) == len(names)
+    odd = [name for name, line in zip(names, said, strict=True) if not line.startswith("refused: ")]
+    assert odd in ([], ["a paper with long names"]), list(zip(names, said, strict=True))
 
 
+@pytest.mark.slow
 def test_outputs(tmp_path: Path) -> None:
     paths = []
     for number, make in enumerate(ARRAYS.values()):
