@@ -248,7 +248,7 @@ def _swept(override: Any) -> list[str]:
 
     value = override.value()
     try:
-        if isinstance(value, RangeSweep) and (value.stop - value.start) / value.step > MOST_SWEPT:
+        if isinstance(value, RangeSweep) and _steps(value) > MOST_SWEPT:
             raise _too_many(override.input_line, "more")  # to shuffle them, Hydra would write them all out
         values = list(islice(override.sweep_string_iterator(), MOST_SWEPT + 1))
     except (ArithmeticError, TypeError, ValueError, HydraException) as error:
@@ -256,6 +256,10 @@ def _swept(override: Any) -> list[str]:
     if len(values) > MOST_SWEPT:
         raise _too_many(override.input_line, "more")
     return [f"{override.get_key_element()}={value}" for value in values]
+
+
+def _steps(span: Any) -> float:
+    return float((span.stop - span.start) / span.step)
 
 
 def _too_many(where: object, got: object) -> ConfigError:

@@ -16,8 +16,10 @@ Where = tuple[str | int, ...]
 LARGEST_FILE, MOST_NODES = 2**20, 200_000
 """Characters, and keys and values with every alias written out; a config is not a data set."""
 
-_LONGEST_INTEGER = 128
-"""Bits; Python cannot even write out one of thousands of digits."""
+_LONGEST_INTEGER, _LONGEST_NUMBER = 128, 400
+"""Bits, since Python cannot even write out an integer of thousands of digits; and characters, since PyYAML takes
+quadratic time for one in base sixty."""
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class _Loader(yaml.SafeLoader):
@@ -29,6 +31,9 @@ class _Loader(yaml.SafeLoader):
         Raises:
             ConstructorError: It is not what its tag, or its form, says.
         """
+        if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
+            problem = f"a number of {len(node.value)} characters, where {_LONGEST_NUMBER} do"
+            raise yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
         try:
             value = super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, ArithmeticError):

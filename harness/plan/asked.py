@@ -71,7 +71,7 @@ def frozen(settings: Settings) -> dict[str, Any]:
     values = settings.model_dump(mode="json")
     who = values.pop("participant")
     places = {
-        "paper": str(Path(settings.paper).resolve()) if Path(settings.paper).is_dir() else settings.paper,
+        "paper": str(Path(settings.paper).resolve()) if _is_folder(settings.paper) else settings.paper,
         "results": str(settings.results.resolve()),
         "models": {**values["models"], "prices": _absolute(settings.models.prices)},
         "private_path": _absolute(settings.private_path),
@@ -79,6 +79,13 @@ def frozen(settings: Settings) -> dict[str, Any]:
         "workspace": _absolute(settings.workspace),
     }
     return {**values, **places, "participant": {**who.pop("options"), **who}}
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except OSError:  # no system has such a name
+        return False
 
 
 def _absolute(path: Path | None) -> str | None:

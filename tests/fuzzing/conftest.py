@@ -6,7 +6,12 @@ import pytest
 from fuzzing.effort import FEW, MANY, Effort
 
 
-@pytest.fixture(params=[pytest.param(FEW, id="few"), pytest.param(MANY, id="many", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[
+        pytest.param(FEW, id="few"),
+        pytest.param(MANY, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+    ]
+)
 def effort(request: pytest.FixtureRequest) -> Effort:
     found: Effort = request.param
     return found

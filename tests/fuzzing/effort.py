@@ -118,4 +118,4 @@ class Effort:
         tried()
 
 
-FEW, MANY = Effort(times=1), Effort(times=20, seconds=float(os.environ.get(SOAK, 0)))
+FEW, MANY = Effort(times=1), Effort(times=10, seconds=float(os.environ.get(SOAK, 0)))

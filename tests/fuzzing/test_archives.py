@@ -52,7 +52,7 @@ def tried(archive: Path, into: Path) -> None:
 
 
 def test_bytes_of_the_file(effort: Effort, packed: Packed, tmp_path: Path) -> None:
-    @effort.over(damaged(packed.archive.read_bytes(), marks=MARKS, at=range(20)), few=20)
+    @effort.over(damaged(packed.archive.read_bytes(), marks=MARKS, at=range(20)), few=6)
     def check(data: bytes) -> None:
         (tmp_path / "a").write_bytes(data)
         tried(tmp_path / "a", tmp_path / "into")
@@ -66,7 +66,7 @@ def test_bytes_of_the_tar(effort: Effort, packed: Packed, tmp_path: Path) -> Non
         headers = [info.offset for info in tar][:5]
     around = [at + step for at in headers for step in (0, 99, 100, 124, 135, 148, 156, 157, 257, 263, 345, 500)]
 
-    @effort.over(damaged(whole[: headers[-1]], marks=MARKS, at=around) | damaged(whole, marks=MARKS, at=around), few=25)
+    @effort.over(damaged(whole[: headers[-1]], marks=MARKS, at=around) | damaged(whole, marks=MARKS, at=around), few=8)
     def check(data: bytes) -> None:
         (tmp_path / "a").write_bytes(gzip.compress(data, 1))
         tried(tmp_path / "a", tmp_path / "into")
@@ -78,7 +78,7 @@ def test_the_manifest(effort: Effort, packed: Packed, tmp_path: Path) -> None:
     manifest["files"] = manifest["files"][:3]
     kept = {MANIFEST: b"", **{file["name"]: members[file["name"]] for file in manifest["files"]}}
 
-    @effort.over(changed(manifest).map(lambda value: json.dumps(value).encode()), few=40)
+    @effort.over(changed(manifest).map(lambda value: json.dumps(value).encode()), few=15)
     def check(text: bytes) -> None:
         tried(write_tar(tmp_path / "a", in_order({**kept, MANIFEST: text})), tmp_path / "into")
 
@@ -108,7 +108,7 @@ def test_records(effort: Effort, packed: Packed, home: Path, tmp_path: Path, mon
     whole = members_of(packed.archive)
     parts = {name: text for name, text in whole.items() if name != MANIFEST}
 
-    @effort.over(rewritten(parts), few=12)
+    @effort.over(rewritten(parts), few=4)
     def check(members: dict[str, bytes]) -> None:
         archive = write_tar(tmp_path / "a", in_order(corrected({MANIFEST: whole[MANIFEST], **members})))
         found = answered(lambda: verifier.verify(archive, quick=True), ReproofError, seconds=30.0)

@@ -93,7 +93,7 @@ def place(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_words(effort: Effort, place: Path) -> None:
-    @effort.over(st.sampled_from(IDLE), words, few=60)
+    @effort.over(st.sampled_from(IDLE), words, few=25)
     def check(verb: str, more: list[str]) -> None:
         _, text = told(verb, *more)
         assert len(text) < 10 * LONGEST_MESSAGE
@@ -109,7 +109,7 @@ def test_completion(effort: Effort, place: Path) -> None:
     """What a shell asks while somebody types; it must never speak of anything else."""
     from harness.cli.shells import answer
 
-    @effort.over(st.sampled_from(sorted(VERBS)), words, few=15)
+    @effort.over(st.sampled_from(sorted(VERBS)), words, few=6)
     def check(verb: str, more: list[str]) -> None:
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
             patch.setenv("COMP_WORDS", " ".join(["reproof", verb, *map(typed, more)]))
@@ -155,7 +155,7 @@ def test_records(effort: Effort, place: Path, lean_finished: Any, record: str) -
     )
 
     @effort.over(
-        st.sampled_from(READERS), shaped | damaged(whole, marks=[b"{", b"[" * 2000, b"9" * 400, b'"\\ud800"']), few=8
+        st.sampled_from(READERS), shaped | damaged(whole, marks=[b"{", b"[" * 2000, b"9" * 400, b'"\\ud800"']), few=4
     )
     def check(verb: str, data: bytes) -> None:
         file.write_bytes(data)

@@ -30,7 +30,7 @@ def test_results(effort: Effort, tmp_path: Path) -> None:
 
     @effort.over(
         changed(WHOLE).map(lambda value: json.dumps(value).encode()) | damaged(whole, marks=marks),
-        few=80,
+        few=30,
         cases=[json.dumps(MIXED).encode()],
     )
     def check(data: bytes) -> None:

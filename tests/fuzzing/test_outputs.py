@@ -109,7 +109,7 @@ def tried(folder: Path, output: Output, data: bytes) -> Any:
 
 
 def test_headers_of_arrays(effort: Effort, tmp_path: Path) -> None:
-    @effort.over(headers(), few=80)
+    @effort.over(headers(), few=30)
     def check(data: bytes) -> None:
         found = tried(tmp_path, ARRAY, data)
         assert found is None or (found.dtype == np.float64 and found.ndim == 2 and np.isfinite(found).all())
@@ -122,14 +122,14 @@ def test_archives(effort: Effort, tmp_path: Path, compressed: bool) -> None:
     marks = [b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\7", b"x.npy", b"../x.npy", b"\x93NUMPY\x01\x00"]
     around = [place + step for place in structure for step in range(0, 46, 2)]
 
-    @effort.over(damaged(whole, marks=marks, at=around), few=60)
+    @effort.over(damaged(whole, marks=marks, at=around), few=25)
     def check(data: bytes) -> None:
         found = tried(tmp_path, ARCHIVE, data)
         assert found is None or set(found) == {"x", "y"}
 
 
 def test_arrays_damaged(effort: Effort, tmp_path: Path) -> None:
-    @effort.over(damaged(npy(np.arange(6.0).reshape(2, 3)), at=range(128)), few=60)
+    @effort.over(damaged(npy(np.arange(6.0).reshape(2, 3)), at=range(128)), few=25)
     def check(data: bytes) -> None:
         tried(tmp_path, ARRAY, data)
 
@@ -138,7 +138,7 @@ def test_objects(effort: Effort, tmp_path: Path) -> None:
     shaped = changed(TRUE).map(lambda value: json.dumps(value).encode())
     marks = [b"NaN", b"-Infinity", b"1e999", b"9" * 5000, b'"\\ud800"', b"[" * 3000, b'{"n":', b"\xef\xbb\xbf"]
 
-    @effort.over(shaped | damaged(json.dumps(TRUE).encode(), marks=marks), few=60)
+    @effort.over(shaped | damaged(json.dumps(TRUE).encode(), marks=marks), few=25)
     def check(data: bytes) -> None:
         found = tried(tmp_path, OBJECT, data)
         if found is not None:
@@ -162,7 +162,7 @@ def test_instances(effort: Effort, tmp_path: Path) -> None:
         {**files, "x.npy": headed("{'descr': '<f8', 'shape': ('")},
     ]
 
-    @effort.over(shaped | arrays, few=60, cases=odd)
+    @effort.over(shaped | arrays, few=25, cases=odd)
     def check(told: dict[str, bytes]) -> None:
         for name, data in told.items():
             (folder / name).write_bytes(data)

@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_values_changed(effort: Effort, folder: Path) -> None:
-    @effort.over(changed(yaml.safe_load(PAPER)), few=40)
+    @effort.over(changed(yaml.safe_load(PAPER)), few=15)
     def check(value: Any) -> None:
         paper = tried(folder, "paper.yaml", yaml.safe_dump(value, allow_unicode=True).encode("utf-8", "surrogatepass"))
         if paper is not None:
@@ -74,7 +74,7 @@ def test_values_changed(effort: Effort, folder: Path) -> None:
 
 
 def test_text_rewritten(effort: Effort, folder: Path) -> None:
-    @effort.over(rewritten(PAPER), few=60, cases=QUANTITIES)
+    @effort.over(rewritten(PAPER), few=25, cases=QUANTITIES)
     def check(text: str) -> None:
         tried(folder, "paper.yaml", text.encode("utf-8", "surrogatepass"))
 
@@ -88,7 +88,7 @@ def test_each_token_where_a_value_or_a_key_stands(tmp_path: Path, form: str) -> 
 
 
 def test_bytes_damaged(effort: Effort, folder: Path) -> None:
-    @effort.over(damaged(PAPER.encode()) | st.binary(max_size=200), few=30)
+    @effort.over(damaged(PAPER.encode()) | st.binary(max_size=200), few=12)
     def check(data: bytes) -> None:
         tried(folder, "paper.yaml", data)
 
@@ -99,7 +99,7 @@ def test_mutations(effort: Effort, folder: Path) -> None:
 
     longest = MUTATIONS.replace("reproduction/work.py", "9" * 400)
 
-    @effort.over(shaped | rewritten(MUTATIONS), few=40, cases=[longest])
+    @effort.over(shaped | rewritten(MUTATIONS), few=15, cases=[longest])
     def check(text: str) -> None:
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
         answered(lambda: read_mutations(paper), PaperError)

@@ -87,7 +87,7 @@ def test_requests(effort: Effort, format: Format) -> None:
     nulls = [json.dumps({**RICH[format], name: None}).encode() for name in RICH[format]]
     shaped = changed(RICH[format]).map(lambda value: json.dumps(value).encode())
 
-    @effort.over(shaped | damaged(whole, marks=MARKS), few=60, cases=nulls)
+    @effort.over(shaped | damaged(whole, marks=MARKS), few=25, cases=nulls)
     def check(body: bytes) -> None:
         asking.lenient(body)
         try:
@@ -138,7 +138,7 @@ def test_streams(effort: Effort, format: Format, tmp_path: Path) -> None:
 
     streams = changed(events).map(wire) | damaged(whole, marks=MARKS) | st.lists(st.sampled_from(events)).map(wire)
 
-    @effort.over(streams, st.lists(st.integers(0, 3000), max_size=5), few=60)
+    @effort.over(streams, st.lists(st.integers(0, 3000), max_size=5), few=25)
     def check(stream: bytes, cuts: list[int]) -> None:
         with within(5.0):
             whole, passed = heard(format, stream, [])
@@ -150,7 +150,7 @@ def test_streams(effort: Effort, format: Format, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_answers_and_what_is_told_of_them(effort: Effort, format: Format, tmp_path: Path) -> None:
-    @effort.over(changed(ANSWERS[format]), changed(RICH[format]), few=60)
+    @effort.over(changed(ANSWERS[format]), changed(RICH[format]), few=25)
     def check(answer: Any, request: Any) -> None:
         with within(5.0):
             body = asking.lenient(json.dumps(answer).encode())
@@ -185,7 +185,7 @@ def test_the_whole_proxy(effort: Effort, tmp_path: Path) -> None:
         @effort.over(
             streams,
             st.just(asks) | damaged(asks, marks=MARKS) | values().map(lambda value: json.dumps(value).encode()),
-            few=15,
+            few=6,
         )
         def check(stream: bytes, body: bytes) -> None:
             script[:] = [stream]

@@ -71,7 +71,7 @@ def test_ledger(effort: Effort, tmp_path: Path) -> None:
         ledger.append(path, "noted", {"text": "é", "number": number, "more": {"a": [0.5, None]}})
     big = path.read_bytes().replace(b'"number":2', b'"number":' + b"9" * 400)
 
-    @effort.over(lines_damaged(path.read_bytes().splitlines()), few=60, cases=[big])
+    @effort.over(lines_damaged(path.read_bytes().splitlines()), few=25, cases=[big])
     def check(data: bytes) -> None:
         path.write_bytes(data)
         before = answered(lambda: ledger.read(path), RecordError)
@@ -88,7 +88,7 @@ def test_what_an_event_is_given(effort: Effort, tmp_path: Path) -> None:
     path = tmp_path / ledger.FILE
     ledger.append(path, "started", {})
 
-    @effort.over(st.dictionaries(st.text(max_size=5), values(), max_size=3), few=30)
+    @effort.over(st.dictionaries(st.text(max_size=5), values(), max_size=3), few=12)
     def check(data: dict[str, Any]) -> None:
         if answered(lambda: ledger.append(path, "noted", data), RecordError) is not None:
             ledger.read(path)
@@ -114,7 +114,7 @@ def test_plan_journal(effort: Effort, tmp_path: Path) -> None:
     journal.note(place.journal, "begun", item=1, attempt="a")
     journal.note(place.journal, "ended", item=1, attempt="a", verdict="reproduced", score=0.5, said="é")
 
-    @effort.over(lines_damaged(place.journal.read_bytes().splitlines()), few=60)
+    @effort.over(lines_damaged(place.journal.read_bytes().splitlines()), few=25)
     def check(data: bytes) -> None:
         place.journal.write_bytes(data)
         events = answered(lambda: journal.read(place.journal), RecordError)
@@ -133,7 +133,7 @@ def test_plans(effort: Effort, tmp_path: Path) -> None:
     place = keep_plan([item(1), item(2)], ["paper=tiny"], results=tmp_path, now=datetime.now(UTC))
     whole = (place.folder / FILE).read_bytes()
 
-    @effort.over(changed(json.loads(whole)).map(encoded) | damaged(whole, marks=MARKS), few=40)
+    @effort.over(changed(json.loads(whole)).map(encoded) | damaged(whole, marks=MARKS), few=15)
     def check(data: bytes) -> None:
         (place.folder / FILE).write_bytes(data)
         answered(lambda: find_plan(None, tmp_path).plan(), RecordError, UsageError)
@@ -159,7 +159,7 @@ def test_slips(effort: Effort, tmp_path: Path, slip: Any) -> None:
     whole = path.read_bytes()
     assert read_slip(path, type(slip)) == slip
 
-    @effort.over(changed(json.loads(whole)).map(encoded) | damaged(whole, marks=MARKS), few=40)
+    @effort.over(changed(json.loads(whole)).map(encoded) | damaged(whole, marks=MARKS), few=15)
     def check(data: bytes) -> None:
         path.write_bytes(data)
         found = answered(lambda: read_slip(path, type(slip)), RecordError)
@@ -172,7 +172,7 @@ def test_run_records(effort: Effort, tmp_path: Path, finished: Any) -> None:
     whole = min((finished[0].store.root / "runs").glob("*/*/run.json")).read_bytes()
     path = tmp_path / "run.json"
 
-    @effort.over(changed(json.loads(whole)).map(encoded) | damaged(whole, marks=MARKS), few=60)
+    @effort.over(changed(json.loads(whole)).map(encoded) | damaged(whole, marks=MARKS), few=25)
     def check(data: bytes) -> None:
         path.write_bytes(data)
         answered(lambda: read(path, RunRecord), RecordError)
@@ -189,7 +189,7 @@ def test_notes_of_workspaces(effort: Effort, tmp_path: Path, monkeypatch: pytest
     [note] = (tmp_path / "state").rglob("*.json")
     whole = note.read_bytes()
 
-    @effort.over(changed(json.loads(whole)).map(encoded) | damaged(whole, marks=MARKS), few=40)
+    @effort.over(changed(json.loads(whole)).map(encoded) | damaged(whole, marks=MARKS), few=15)
     def check(data: bytes) -> None:
         note.write_bytes(data)
         answered(lambda: registry.attempt_of(workspace), RecordError)
@@ -201,7 +201,7 @@ def test_pulse_and_commands_under_way(effort: Effort, tmp_path: Path) -> None:
     pulse = next(path for path in tmp_path.iterdir() if path.is_file())
 
     @effort.over(
-        changed(json.loads(pulse.read_bytes())).map(encoded) | damaged(pulse.read_bytes(), marks=MARKS), few=30
+        changed(json.loads(pulse.read_bytes())).map(encoded) | damaged(pulse.read_bytes(), marks=MARKS), few=12
     )
     def check(data: bytes) -> None:
         pulse.write_bytes(data)
@@ -215,7 +215,7 @@ def test_journals_of_exchanges(effort: Effort, tmp_path: Path) -> None:
         writing.write(one)
     writing.close()
 
-    @effort.over(lines_damaged(path.read_bytes().splitlines()), few=60)
+    @effort.over(lines_damaged(path.read_bytes().splitlines()), few=25)
     def check(data: bytes) -> None:
         path.write_bytes(data)
         answered(lambda: list(exchanges(path)), RecordError)

@@ -31,7 +31,7 @@ def test_reported(effort: Effort, tiny: Paper) -> None:
 
     @effort.over(
         changed(whole).map(lambda value: json.dumps(value).encode()) | damaged(json.dumps(whole).encode(), marks=MARKS),
-        few=80,
+        few=30,
     )
     def check(data: bytes) -> None:
         with within(5.0):

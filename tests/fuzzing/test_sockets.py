@@ -42,14 +42,14 @@ messages = changed(WANTED).map(lambda value: json.dumps(value).encode()) | damag
 
 
 def test_what_is_asked_of_the_gateway(effort: Effort) -> None:
-    @effort.over(messages, few=60)
+    @effort.over(messages, few=25)
     def check(message: bytes) -> None:
         with within(2.0), contextlib.suppress(Refusal):
             read_wanted(message)
 
 
 def test_messages_to_a_server(effort: Effort, run: Run) -> None:
-    @effort.over(st.lists(messages, min_size=1, max_size=6), few=8)
+    @effort.over(st.lists(messages, min_size=1, max_size=6), few=4)
     def check(told: list[bytes]) -> None:
         with socket.socket(fileno=os.dup(int(os.environ[wire.VARIABLE]))) as control:
             for message in told:
@@ -65,7 +65,7 @@ def test_messages_to_a_server(effort: Effort, run: Run) -> None:
 def test_memory_that_a_client_writes(effort: Effort, run: Run) -> None:
     """The request of several environments, written over anywhere; the server answers the next client all the same."""
 
-    @effort.over(st.integers(0, 400), st.binary(min_size=1, max_size=64), st.sampled_from([0, 1, 2, 3, 2**63]), few=15)
+    @effort.over(st.integers(0, 400), st.binary(min_size=1, max_size=64), st.sampled_from([0, 1, 2, 3, 2**63]), few=6)
     def check(at: int, data: bytes, asked: int) -> None:
         from gymnasium import error
 
@@ -114,7 +114,7 @@ def test_what_is_asked_of_the_broker(effort: Effort) -> None:
     whole = json.dumps(ASKED).encode()
     shaped = changed(ASKED).map(lambda value: json.dumps(value).encode())
 
-    @effort.over(asked | shaped | damaged(whole, marks=MARKS), few=60, cases=[LONG])
+    @effort.over(asked | shaped | damaged(whole, marks=MARKS), few=25, cases=[LONG])
     def check(data: bytes) -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -153,7 +153,7 @@ def test_tables_of_episodes(effort: Effort, run: Run, tmp_path: Path) -> None:
 
     @effort.over(
         damaged(whole, at=range(130)) | values().map(lambda value: repr(value).encode("utf-8", "replace")),
-        few=30,
+        few=12,
         cases=odd,
     )
     def check(data: bytes) -> None:

@@ -49,7 +49,7 @@ def test_atif(effort: Effort) -> None:
 
     @effort.over(
         changed(json.loads(whole), most=5).map(lambda value: json.dumps(value).encode()) | damaged(whole, marks=MARKS),
-        few=80,
+        few=30,
     )
     def check(data: bytes) -> None:
         found = answered(lambda: shown(read_trajectory(data, where="there", began=BEGAN)), RecordError)
