@@ -22,10 +22,14 @@ class _Place(Slip, frozen=True):
     """The attempt's folder."""
 
 
+def state_folder() -> Path:
+    """Where the state of this user's harness lies, beside all results; nobody has made it yet."""
+    return Path(os.environ.get(STATE) or Path.home() / ".local" / "state") / "reproof"
+
+
 def _note_of(workspace: Path) -> Path:
-    state = Path(os.environ.get(STATE) or Path.home() / ".local" / "state")
     name = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
-    return state / "reproof" / "workspaces" / f"{name}.json"
+    return state_folder() / "workspaces" / f"{name}.json"
 
 
 def ready() -> None:
