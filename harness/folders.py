@@ -54,11 +54,15 @@ STATE = "XDG_STATE_HOME"
 """Environment variable: the folder for the state of programs; `~/.local/state` unless set."""
 
 
+def state_folder() -> Path:
+    """Where the state of this user's harness lies, beside all results; nobody may have made it yet."""
+    return Path(os.environ.get(STATE) or Path.home() / ".local" / "state") / "reproof"
+
+
 def note_of(workspace: Path) -> Path:
     """The file in which it is noted, in the user's own state folder, that a folder is a workspace."""
-    state = Path(os.environ.get(STATE) or Path.home() / ".local" / "state")
     name = hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]
-    return state / "reproof" / "workspaces" / f"{name}.json"
+    return state_folder() / "workspaces" / f"{name}.json"
 
 
 def workspace_above(folder: Path) -> Path | None:

@@ -29,6 +29,10 @@ KilledBy = Literal["cpu", "wall", "memory", "disk", "processes", "cancel"]
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,98}")
 
 
+PATIENCE = 4.0
+"""A job that waits for a core all the time is ended after so many times its wall time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one job may use; the clean room kills the whole tree beyond it."""
@@ -43,6 +47,8 @@ class Limits:
     """Processes and threads alive at once."""
     disk: int
     """Bytes in the output folder and, on its own account, in the private /tmp."""
+    patient: bool = False
+    """Whether time that it waits for a busy machine's cores is left out of its wall time, up to `PATIENCE` times it."""
 
     def __post_init__(self) -> None:
         """Refuse limits that could never be kept."""

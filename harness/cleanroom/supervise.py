@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from harness.cleanroom.meter import Meter, Reading
 from harness.cleanroom.quota import TreeQuota
-from harness.cleanroom.sandbox import KilledBy, Limits, Listener, Usage
+from harness.cleanroom.sandbox import PATIENCE, KilledBy, Limits, Listener, Usage
+from harness.cleanroom.waiting import Waiting
 from harness.errors import HarnessFault
 
 _SHORTEST, _LONGEST = 0.005, 0.05
@@ -63,6 +64,7 @@ class Watch:
         self._pipes = dict(pipes)
         self._quotas, self._cancel, self._began = quotas, cancel, began
         self._listener = listener
+        self._waiting = Waiting(meter.pids)
         self._dead = False
         self._poll = select.poll()
         for handle in self._pipes:
@@ -149,11 +151,18 @@ class Watch:
             return "memory"
         if reading.cpu > self._limits.cpu:
             return "cpu"
-        if wall > self._limits.wall:
+        if self._too_long(wall):
             return "wall"
         if any(quota.exceeded(now=final) for quota in self._quotas):
             return "disk"
         return None
+
+    def _too_long(self, wall: float) -> bool:
+        limit, waited = self._limits.wall, self._waiting.seconds
+        if not self._limits.patient or wall > PATIENCE * limit:
+            return wall > limit
+        # the last look may be almost a second old
+        return wall - waited(wall) > limit and wall - waited(wall, fresh=True) > limit
 
     def _take(self, handle: int) -> bool:
         """Read once; False: nothing there now, or the pipe is done with."""

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -17,6 +18,7 @@ from harness.paper.load import Paper
 from harness.record.files import Store
 from harness.rerun.execute import RunRecord, Spent, Status, execute, known
 from harness.rerun.plan import Unit
+from harness.rerun.turns import turn
 
 Progress = Callable[[int, int, str], None]
 """Called with runs done, runs in all, and the label of the one that ended last."""
@@ -113,11 +115,23 @@ class LocalEngine:
         needed = done[unit.needs.key] if unit.needs is not None else None
         if needed is not None and not needed.usable:
             return _unrun(unit, needed.status, f"not run: {needed.experiment}, which it needs, {needed.status}")
-        for _ in range(TRIES):
-            record = execute(unit, self.paper, store=self.store, sandbox=self.sandbox, cancel=cancel, serve=self.serve)
-            if record.status != "fault" or cancel.is_set():
-                break
+        kept = known(unit, self.store)
+        if kept is not None:
+            return kept
+        with self._turn(cancel):
+            for _ in range(TRIES):
+                record = execute(
+                    unit, self.paper, store=self.store, sandbox=self.sandbox, cancel=cancel, serve=self.serve
+                )
+                if record.status != "fault" or cancel.is_set():
+                    break
         return record
+
+    def _turn(self, cancel: threading.Event) -> AbstractContextManager[None]:
+        """A place among all runs of this machine; who pays for a run with their own time does not wait for others'."""
+        if self.serve is not None:
+            return nullcontext()
+        return turn(max(self.workers, cores()), cancel, otherwise=self.store.root / "locks")
 
 
 def known_records(units: Iterable[Unit], store: Store, faults: Mapping[str, str] | None = None) -> dict[str, RunRecord]:

@@ -179,8 +179,15 @@ def contract(unit: Unit, experiment: Experiment) -> dict[str, Any]:
 
 
 def sandbox_limits(limits: RunLimits) -> Limits:
-    """The clean room's limits for a run's."""
-    return Limits(cpu=limits.cpu, wall=limits.wall, memory=limits.memory, processes=limits.processes, disk=limits.disk)
+    """The clean room's limits for a run's: the CPU limit decides, and wall time only guards."""
+    return Limits(
+        cpu=limits.cpu,
+        wall=limits.wall,
+        memory=limits.memory,
+        processes=limits.processes,
+        disk=limits.disk,
+        patient=True,
+    )
 
 
 def _needed(unit: Unit, store: Store) -> Iterator[Mount]:

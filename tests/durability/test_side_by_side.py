@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_paper import lean, write_paper
 
 from harness import handing
 from harness.attempt import ledger
@@ -270,6 +272,47 @@ def test_what_is_handed_in_twice_at_once_is_one_submission(
     done = at_once(*(lambda: hand_in(road_of(Desk(folder=road.folder)), SUBMITTED) for _ in range(3)))
     assert {one.commit for one in done} == {done[0].commit}
     assert len(road.desk.submissions) == 1
+
+
+BUSY = """\
+import time
+
+while time.process_time() < 0.8:
+    sum(range(1000))
+"""
+
+
+@pytest.mark.slow  # it measures
+@pytest.mark.timeout(600)
+def test_eight_at_once_are_not_ended_by_the_wall_clock(
+    tmp_path: Path, begin: Begin, lean_reference: dict[str, str]
+) -> None:
+    """Runs that need four fifths of their CPU limit, of which sixteen would be under way at once on two cores."""
+
+    def tight(spec: dict[str, Any]) -> None:
+        lean(spec)
+        spec["experiments"]["walk"]["limits"]["cpu"] = "1 s"
+        spec["seeds"]["looks"] = [2]
+
+    folder = write_paper(tmp_path / "papers" / "tight", tight)
+    roads = [begin(folder=folder, results=tmp_path / "results", workspace=tmp_path / f"w{n}") for n in range(8)]
+    for road in roads:
+        for name, text in lean_reference.items():
+            path = road.workspace / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        main = road.workspace / "reproduction" / "__main__.py"
+        main.write_text(main.read_text() + BUSY)
+        road.desk.start_clock()
+        hand_in(road, SUBMITTED)
+    done = at_once(*(lambda road=road: rerun(road) for road in roads))
+    assert all(isinstance(one, Rerun) for one in done), done
+    ends = Counter(
+        (record.status, record.killed_by)
+        for road in roads
+        for record in known_records(units_of(road, read(road.records / "rerun.json", Rerun)), road.store).values()
+    )
+    assert ends.keys() == {("completed", None)}, ends
 
 
 def test_who_works_is_not_disturbed_by_a_rerun(
