@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.cleanroom.meter import Meter, Reading
+from harness.cleanroom.meter import Meter, Reading, kept_waiting
 from harness.cleanroom.quota import TreeQuota
 from harness.cleanroom.sandbox import KilledBy, Limits, Listener, Usage
 from harness.errors import HarnessFault
 
 _SHORTEST, _LONGEST = 0.005, 0.05
 """Seconds between two looks at the usage: often at first, since most jobs are short."""
+_LATE = 0.25
+"""Seconds by which a look may be late before that is time in which the machine did nothing for us."""
 _CHUNK = 1 << 18
 
 
@@ -30,6 +32,8 @@ class Ending:
     killed_by: KilledBy | None
     usage: Usage
     limits_hit: tuple[str, ...]
+    waited: float | None
+    """Seconds of its wall time for which the machine kept it waiting, where its wall time ended it; None: unknown."""
 
 
 class Watch:
@@ -64,6 +68,8 @@ class Watch:
         self._quotas, self._cancel, self._began = quotas, cancel, began
         self._listener = listener
         self._dead = False
+        self._waited: float | None = None
+        self._late = 0.0
         self._poll = select.poll()
         for handle in self._pipes:
             os.set_blocking(handle, False)
@@ -92,6 +98,7 @@ class Watch:
             killed_by=killed_by,
             usage=self._usage(reading, wall),
             limits_hit=("processes",) if reading.forks_refused else (),
+            waited=self._waited,
         )
 
     def _until_exit(self) -> KilledBy | None:
@@ -116,14 +123,20 @@ class Watch:
             now = time.monotonic()
             if now < look:
                 continue
+            self._late += now - look if now - look > _LATE else 0.0  # the machine stood still, or we were not let on
             reading, wall = self._meter.read(), now - self._began
             if self._listener.usage is not None:
                 self._listener.usage(self._usage(reading, wall))
             breach = self._breach(reading, wall=wall)
             if breach is not None:
+                self._waited = self._kept_waiting() if breach == "wall" else None
                 return breach
             pause = min(pause * 1.25, _LONGEST)
             look = now + pause
+
+    def _kept_waiting(self) -> float | None:
+        longest = kept_waiting(self._meter.pids())
+        return None if longest is None else longest + self._late
 
     def _usage(self, reading: Reading, wall: float) -> Usage:
         return Usage(
