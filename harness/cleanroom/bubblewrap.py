@@ -146,6 +146,7 @@ class Bubblewrap:
                 killed_by=ending.killed_by,
                 collected=receiver.finish(keep=ending.killed_by is None),
                 limits_hit=ending.limits_hit,
+                waited=ending.waited,
             )
 
     def _meter(self, job: Job) -> Meter:

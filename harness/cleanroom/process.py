@@ -88,6 +88,7 @@ class Process:
                 killed_by=ending.killed_by,
                 collected=real.collected(ending),
                 limits_hit=ending.limits_hit,
+                waited=ending.waited,
             )
 
 

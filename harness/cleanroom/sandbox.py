@@ -168,6 +168,8 @@ class Completed:
     """Each declared file (and each refused stranger): "ok" or the problem in words."""
     limits_hit: tuple[str, ...] = ()
     """Limits the job ran into without being killed for it, e.g. "processes"."""
+    waited: float | None = None
+    """Seconds for which the machine kept it waiting, where its wall time ended it; None: nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.cleanroom.meter import Meter, Reading
+from harness.cleanroom.meter import Meter, Reading, kept_waiting
 from harness.cleanroom.quota import TreeQuota
 from harness.cleanroom.sandbox import PATIENCE, KilledBy, Limits, Listener, Usage
 from harness.cleanroom.waiting import Waiting
@@ -19,6 +19,8 @@ from harness.errors import HarnessFault
 
 _SHORTEST, _LONGEST = 0.005, 0.05
 """Seconds between two looks at the usage: often at first, since most jobs are short."""
+_LATE = 0.25
+"""Seconds by which a look may be late before that is time in which the machine did nothing for us."""
 _CHUNK = 1 << 18
 
 
@@ -31,6 +33,8 @@ class Ending:
     killed_by: KilledBy | None
     usage: Usage
     limits_hit: tuple[str, ...]
+    waited: float | None
+    """Seconds of its wall time for which the machine kept it waiting, where its wall time ended it; None: unknown."""
 
 
 class Watch:
@@ -66,6 +70,8 @@ class Watch:
         self._listener = listener
         self._waiting = Waiting(meter.pids)
         self._dead = False
+        self._waited: float | None = None
+        self._late = 0.0
         self._poll = select.poll()
         for handle in self._pipes:
             os.set_blocking(handle, False)
@@ -94,6 +100,7 @@ class Watch:
             killed_by=killed_by,
             usage=self._usage(reading, wall),
             limits_hit=("processes",) if reading.forks_refused else (),
+            waited=self._waited,
         )
 
     def _until_exit(self) -> KilledBy | None:
@@ -118,14 +125,20 @@ class Watch:
             now = time.monotonic()
             if now < look:
                 continue
+            self._late += now - look if now - look > _LATE else 0.0  # the machine stood still, or we were not let on
             reading, wall = self._meter.read(), now - self._began
             if self._listener.usage is not None:
                 self._listener.usage(self._usage(reading, wall))
             breach = self._breach(reading, wall=wall)
             if breach is not None:
+                self._waited = self._kept_waiting() if breach == "wall" else None
                 return breach
             pause = min(pause * 1.25, _LONGEST)
             look = now + pause
+
+    def _kept_waiting(self) -> float | None:
+        longest = kept_waiting(self._meter.pids())
+        return None if longest is None else longest + self._late
 
     def _usage(self, reading: Reading, wall: float) -> Usage:
         return Usage(

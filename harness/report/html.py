@@ -12,8 +12,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report.text import plain
+from harness.report.text import bearable, plain
+from harness.trajectory.tame import shortened
 
+_LONGEST = 4000
+"""Characters of one text: a browser takes half a minute to lay out a page of words of a megabyte."""
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -49,9 +52,9 @@ def render(template: str, facts: Mapping[str, Any], *, script: str | None = None
     )
 
 
-def picture(svg: str) -> str:
+def picture(svg: str) -> Markup:
     """An SVG picture as the source of an <img>: a browser runs nothing in it and loads nothing for it."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    return Markup("data:image/svg+xml;base64,") + base64.b64encode(svg.encode()).decode()
 
 
 @cache
@@ -67,8 +70,10 @@ def _environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Control characters and marks that turn the direction of text are made visible before a text is escaped."""
-    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """What a text is before it is escaped: nothing in it is invisible, too tall, or longer than anybody reads."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return plain(bearable(shortened(value, _LONGEST)))
 
 
 @cache

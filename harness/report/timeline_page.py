@@ -14,7 +14,7 @@ from harness.overtime import Point
 from harness.paper.quantities import show_size
 from harness.proxy.exchange import JOURNAL
 from harness.report.dossier import Dossier
-from harness.report.text import plain
+from harness.report.text import bearable, plain
 from harness.report.timeline import Entry, beside, clock, entries_of, moments, summary
 from harness.trajectory.tame import shortened
 
@@ -254,4 +254,4 @@ def _size(text: str) -> str:
 
 
 def _escaped(text: str) -> Markup:
-    return escape(plain(text))
+    return escape(plain(bearable(text)))

@@ -31,6 +31,8 @@ from harness.rerun.steps import StepsUsed, remarks, steps_used
 Status = Literal["completed", "crashed", "killed", "unusable", "fault"]
 RUN, OUT, NEEDS = "/reproof/run", "/reproof/out", "/reproof/needs"
 _LOG_TAIL = 4000
+_STARVED = 0.25
+"""The share of its wall time for which a run must have been kept waiting for its end to be the machine's doing."""
 
 
 class Spent(Record):
@@ -209,7 +211,7 @@ def _record(
     closing: Closing | None,
 ) -> RunRecord:
     outputs, table = staging / "outputs", staging / METERED
-    status, problems = _judge(unit, experiment, outputs, completed)
+    status, problems = _judge(unit, experiment, outputs, completed, served=closing is not None)
     used, misbehaved = steps_used(closing), closing.misbehaved if closing is not None else []
     if closing is not None and closing.fault is not None:
         status, problems = "fault", [f"the gateway failed: {closing.fault}"]
@@ -239,11 +241,18 @@ def _record(
     )
 
 
-def _judge(unit: Unit, experiment: Experiment, outputs: Path, completed: Completed) -> tuple[Status, list[str]]:
+def _starved(completed: Completed, *, served: bool) -> bool:
+    """Whether it may have been the machine that kept it from its CPU time, or the gateway; sleep is its own."""
+    return served or completed.waited is None or completed.waited >= _STARVED * completed.usage.wall
+
+
+def _judge(
+    unit: Unit, experiment: Experiment, outputs: Path, completed: Completed, *, served: bool
+) -> tuple[Status, list[str]]:
     limits = unit.limits
     if completed.killed_by == "cancel":
         return "fault", ["ended by an interruption of ours"]
-    if completed.killed_by == "wall" and completed.usage.cpu < limits.cpu / 2:
+    if completed.killed_by == "wall" and completed.usage.cpu < limits.cpu / 2 and _starved(completed, served=served):
         return "fault", [f"stopped after {limits.wall:g} s of wall time with {completed.usage.cpu:.3g} s of CPU used"]
     if completed.killed_by is not None:
         return "killed", [_killed(completed.killed_by, limits, completed)]

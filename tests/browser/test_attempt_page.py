@@ -11,14 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from evil_pages import said_everywhere, written_everywhere
 from playwright.sync_api import Browser, Page, sync_playwright
-from talks import Talk, exchange
 
 from harness.report.dossier import Dossier, open_dossier
 from harness.report.page import draw_page
 from harness.scoring.finding import Verdict
 from harness.scoring.score import Score
-from harness.trajectory.derive import derive
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 CHROMIUM = "/usr/bin/chromium"
@@ -50,39 +49,12 @@ def empty(found: Dossier) -> Dossier:
     return replace(found, score=judged, measured=[], points=[], paper=None, missing="The paper is not found.")
 
 
-def hostile(found: Dossier) -> Dossier:
-    """Long and evil texts wherever a participant writes."""
-    wrote = {"explanation": EVIL, "settles": EVIL, "reported": -1.23456e300, "flattery": 1.23456e300}
-    claims = [leaf.model_copy(update=wrote) for leaf in found.score.claims]
-    gates = [gate.model_copy(update={"detail": EVIL, "fired": True}) for gate in found.score.integrity]
-    who = {"kind": "agent", "name": EVIL}
-    more = {"participant": who, "claims": claims, "integrity": gates, "reasons": [EVIL] * 5, "verdict": "UNDECIDED"}
-    more["reported_problems"] = [EVIL] * 3
-    handed = msgspec.structs.replace(
-        found.handed, ended=EVIL, note=EVIL, credits={EVIL: {"working": 1.0, "cpu": 1.0, "commits": 1.0}}
-    )
-    points = [point.model_copy(update={"score": None, "problem": EVIL}) for point in found.points]
-    return replace(found, score=found.score.model_copy(update=more), handed=handed, points=points)
-
-
-def worked(found: Dossier) -> Dossier:
-    """An agent's work with evil in it, calls, a failure, and a conversation beside it."""
-    talk, began = Talk("messages", system=EVIL), found.attempt.started
-    turns = [("I read the brief.", "cat BRIEF.md", "# The brief\n" * 100), (EVIL, EVIL, EVIL), ("Done.", "", "")]
-    made = [
-        *talk.turns(turns),
-        exchange(3, "chat", Talk("chat", first="A title?").request, None, ended="failed", said=EVIL),
-    ]
-    made = [msgspec.structs.replace(item, at=began.isoformat(), waited=9.0) for item in made]
-    return replace(found, trajectory=derive(made, attempt="a", agent="agent", version="1"))
-
-
 @pytest.fixture(scope="module")
 def files(finished: tuple[Any, Score], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A page of each kind."""
     found, folder = open_dossier(finished[0].desk), tmp_path_factory.mktemp("pages")
-    made = {"passed": found, "failed": failed(found), "empty": empty(found), "hostile": hostile(found)}
-    made["worked"] = worked(found)
+    made = {"passed": found, "failed": failed(found), "empty": empty(found)}
+    made |= {"hostile": written_everywhere(found, EVIL), "worked": said_everywhere(found, EVIL)}
     for kind, dossier in made.items():
         (folder / f"{kind}.html").write_text(draw_page(dossier), encoding="utf-8")
     return {kind: folder / f"{kind}.html" for kind in made}

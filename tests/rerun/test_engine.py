@@ -105,6 +105,8 @@ def test_no_more_at_once_than_workers(tiny: Paper, store: Store, units: list[Uni
     ("ending", "status", "tries"),
     [
         ({"killed_by": "wall", "exit": None}, "fault", 2),
+        ({"killed_by": "wall", "exit": None, "waited": 0.09}, "fault", 2),
+        ({"killed_by": "wall", "exit": None, "waited": 0.01}, "killed", 1),
         ({"killed_by": "cpu", "exit": None}, "killed", 1),
         ({"killed_by": "memory", "exit": None}, "killed", 1),
         ({"killed_by": "disk", "exit": None}, "killed", 1),
