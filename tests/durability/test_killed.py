@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
 import sqlite3
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killing import Killer, Place
+from killing import Kill, Killer, Place
 from tiny_paper import WORK
 from watching import soon
 
@@ -239,4 +241,25 @@ def test_verbs_that_are_killed_and_asked_again_end_as_if_nothing_had_been(place:
     ensure_mirrored_once(place, [road])
     archive = Path(packed["archive"])
     assert [path.name for path in archive.parent.iterdir() if ".scratch" in path.name] == []
+    print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_database_of_mlflow_s_that_was_being_made_is_no_ruin(place: Place, killer: Killer) -> None:
+    """Once: killed in the midst of MLflow's own making of tables, the database could never be opened again."""
+    told = killer.whole(*TINY)
+    road, folder = road_to(place, told["attempt"]), place.results / "mlflow"
+    for _ in range(share(0.03)):
+        shutil.rmtree(folder)
+        process = place.start("track", road.attempt.id, "--json")
+        assert soon(lambda: any(folder.rglob("mlflow.db")), within=120)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=killer.chance.uniform(0.0, 1.5))
+        process.kill()
+        process.communicate()
+        killer.kills.append(Kill("track", "track, tables being made", 0.0))
+        killer.whole("track", road.attempt.id, "--json")
+        ensure_mirrored_once(place, [road])
+        assert place.leftovers() == []
     print(killer.figures())
