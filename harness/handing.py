@@ -47,7 +47,7 @@ from harness.errors import (
 )
 from harness.paper.load import Paper, open_paper
 from harness.readiness import access_of, endpoint_of, ensure_ready
-from harness.record.files import Store, land, private_folder, write_slip
+from harness.record.files import Slip, Store, land, private_folder, write_slip
 from harness.rerun.engine import Progress, silent
 from harness.road import HISTORY, Road, Tell
 
@@ -59,7 +59,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, name: str | None = None) -> Road:
+def hand_out(
+    settings: Settings,
+    *,
+    tell: Tell,
+    progress: Progress = silent,
+    name: str | None = None,
+    beside: Mapping[str, Slip] | None = None,
+) -> Road:
     """Brief to workspace: begin an attempt at the paper's start commit.
 
     Args:
@@ -67,6 +74,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         tell: Hears what happens.
         progress: Hears of runs.
         name: What the attempt is called, where that was settled before; of `attempt_name`.
+        beside: What else its folder holds from the start, by file; it is there before the attempt is.
 
     Raises:
         UsageError: An unknown paper or budget, a workspace that is not a new folder, a password that would be kept, or
@@ -110,6 +118,8 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         tracking_uri=settings.tracking.uri,
         tracking_prefix=settings.tracking.experiment_prefix,
     )
+    for file, slip in (beside or {}).items():
+        write_slip(folder / file, slip)
     write_slip(folder / "attempt.json", attempt)
     tell(f"handed out: {paper.spec.title} at {start[:12]} in {workspace}")
     return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
