@@ -53,7 +53,7 @@ from harness.errors import (
 from harness.folders import workspace_above
 from harness.paper.load import Paper, open_paper
 from harness.readiness import access_of, endpoint_of, ensure_ready
-from harness.record.files import Store, claim_folder, land, private_folder, write_slip
+from harness.record.files import Slip, Store, claim_folder, land, private_folder, write_slip
 from harness.rerun.engine import Progress, silent
 from harness.road import HISTORY, Road, Tell
 
@@ -74,7 +74,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, name: str | None = None) -> Road:
+def hand_out(
+    settings: Settings,
+    *,
+    tell: Tell,
+    progress: Progress = silent,
+    name: str | None = None,
+    beside: Mapping[str, Slip] | None = None,
+) -> Road:
     """Brief to workspace: begin an attempt at the paper's start commit.
 
     Args:
@@ -82,6 +89,7 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         tell: Hears what happens.
         progress: Hears of runs.
         name: What the attempt is called, where that was settled before; of `attempt_name`.
+        beside: What else its folder holds from the start, by file; it is there before the attempt is.
 
     Raises:
         UsageError: An unknown paper or budget, a workspace that is not a new folder, a password that would be kept, or
@@ -106,6 +114,8 @@ def hand_out(settings: Settings, *, tell: Tell, progress: Progress = silent, nam
         attempt = _begun(
             settings, paper, budget, name=folder.name, now=now, store=store, workspace=workspace, start=start
         )
+        for file, slip in (beside or {}).items():
+            write_slip(folder / file, slip)
         write_slip(folder / "attempt.json", attempt)
         undo.pop_all()
     tell(f"handed out: {paper.spec.title} at {attempt.start_commit[:12]} in {workspace}")

@@ -16,7 +16,7 @@ from tiny_paper import STUB, WORK, lean, write_paper
 from harness.attempt.participant import Outcome
 from harness.attempt.submission import UNCOMMITTED
 from harness.errors import RecordError, SubmissionError, UsageError
-from harness.handing import begun_by, close, hand_in, hand_out, withdraw
+from harness.handing import begun_by, close, ensure_submission, hand_in, hand_out, withdraw
 from harness.paper.load import load_paper
 from harness.pipeline import rerun, score
 from harness.record.store import read
@@ -302,3 +302,30 @@ def test_a_workspace_that_is_not_new_leaves_no_attempt_behind(
     assert [path.name for path in taken.iterdir()] == ["mine.txt"]
     attempts = tmp_path / "results" / "attempts"
     assert not attempts.exists() or list(attempts.iterdir()) == []
+
+
+def test_stages_that_are_gone_through_again_write_nothing_twice(begin: Begin, answered: Answered) -> None:
+    """Once: whoever went on after a kill left each stage's event twice."""
+    road = begin()
+    road.desk.start_clock()
+    commit(road.workspace, {WORKFILE: WORK})
+    hand_in(road, DONE)
+    answered(road)
+    scored(road)
+    before = kinds(road.desk)
+    scored(road)
+    assert kinds(road.desk) == before
+
+
+def test_a_submission_that_landed_before_its_event_is_told_by_whoever_goes_on(begin: Begin) -> None:
+    """Once: the clock of an attempt that was killed in between ran on for good."""
+    road = begin()
+    road.desk.start_clock()
+    commit(road.workspace, {WORKFILE: WORK})
+    handed = hand_in(road, DONE)
+    path = road.folder / "ledger.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert road.desk.account().running
+    assert ensure_submission(road) == handed
+    assert not road.desk.account().running
+    assert kinds(road.desk).count("submitted") == 1

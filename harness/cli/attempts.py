@@ -33,8 +33,8 @@ def attempt(overrides: tuple[str, ...], anew: bool, as_json: bool) -> None:
     """Take a participant from brief to score; after an interruption the same command goes on.
 
     OVERRIDES are Hydra's: paper=ID participant=reference|starter|mutation|command, budget.wall="2 h", sandbox=process,
-    slots=all, results=FOLDER. `a=x,y` makes an attempt for each value, and participant.repeats=K makes K of each;
-    more than one is a plan, which `reproof plan` shows, resumes and cancels.
+    slots=all, results=FOLDER. `a=x,y` makes an attempt for each value, and participant.repeats=K makes K of each.
+    What is asked for is a plan, which `reproof plan` shows, resumes and cancels; the same command goes on with it too.
 
     \b
     Example:

@@ -37,7 +37,7 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
     from harness.cli.terminal import Teller
 
     desk = desk_of(name, results)
-    left = _left_off(desk)
+    left = _left_off(desk, private_path)
     if not left:
         _ready_to_submit(desk, ask=asks(as_json))
     with Teller() as teller:
@@ -58,11 +58,16 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
         raise late
 
 
-def _left_off(desk: Desk) -> bool:
+def _left_off(desk: Desk, private_path: Path | None) -> bool:
     """Whether what was handed in last was to be scored here, and something came in between; no work was done since."""
+    from harness.road import road_of
+
     if not desk.submissions or (found := desk.account()).pending or found.state == "withdrawn":
         return False
-    return (desk.submissions[-1] / UNFINISHED).exists()
+    last = desk.submissions[-1]
+    if not (last / UNFINISHED).exists() and (last / "score.json").exists():
+        return False
+    return road_of(desk, private_path=private_path).paper.private.is_dir()
 
 
 def _handed_in(desk: Desk, teller: Any, private_path: Path | None) -> Road:

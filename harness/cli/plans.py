@@ -23,7 +23,7 @@ plan_argument = click.argument("name", metavar="[PLAN]", required=False, shell_c
 
 @click.group()
 def plan() -> None:
-    """Show, resume and cancel plans: what `reproof attempt` makes of more than one attempt.
+    """Show, resume and cancel plans: what `reproof attempt` makes of the attempts that it is asked for.
 
     \b
     Example:
@@ -52,7 +52,7 @@ def list_(results: Path, as_json: bool) -> None:
         print_json([summary(plan) for plan in found])
         return
     if not found:
-        click.echo(f"no plans in {results.resolve()}; more than one attempt makes one, as participant.repeats=3 does")
+        click.echo(f"no plans in {results.resolve()}; `reproof attempt` makes one")
     for one in found:
         click.echo(head(one))
 
@@ -80,7 +80,9 @@ def show(name: str | None, results: Path, as_json: bool) -> None:
 @results_option
 @as_json
 def resume(name: str | None, failed: bool, results: Path, as_json: bool) -> None:
-    """Go on with a plan, the newest one unless another is named; what is done is not done again.
+    """Go on with a plan, the newest one with something left unless another is named.
+
+    What is done is not done again. The command that has made the plan goes on with it too.
 
     \b
     Example:
@@ -88,10 +90,10 @@ def resume(name: str | None, failed: bool, results: Path, as_json: bool) -> None
       reproof plan resume 20261123-081500-a1b2 --failed
     """
     from harness.errors import UsageError
-    from harness.plan.carry import look
+    from harness.plan.carry import is_left, look
     from harness.plan.plan import find_plan
 
-    place = find_plan(name, results)
+    place = find_plan(name, results, wanted=is_left)
     if look(place).state == "cancelled":
         remedy = "ask for what is left anew; `reproof plan show --json` has what the command said, as `overrides`"
         raise UsageError("this plan was cancelled", where=place.folder.name, remedy=remedy)
@@ -117,10 +119,10 @@ def cancel(name: str | None, now: bool, yes: bool, results: Path, as_json: bool)
     """
     from harness.errors import UsageError
     from harness.plan.carry import cancel as stop
-    from harness.plan.carry import look
+    from harness.plan.carry import is_left, look
     from harness.plan.plan import find_plan
 
-    place = find_plan(name, results)
+    place = find_plan(name, results, wanted=is_left)
     found = look(place)
     if found.state in ("done", "cancelled"):
         raise UsageError(f"this plan is {found.state}", where=place.folder.name, remedy="there is nothing to cancel")

@@ -19,7 +19,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "hand-over": ("leaving", "Let somebody else go on."),
     "agents": ("machine", "List the adapters of agents, and which of their programs are installed."),
     "attempt": ("attempts", "Take a participant from brief to score."),
-    "plan": ("plans", "Show, resume and cancel plans of several attempts."),
+    "plan": ("plans", "Show, resume and cancel plans of attempts."),
     "rerun": ("attempts", "Rerun a submission in the clean room, or go on with it."),
     "score": ("attempts", "Score an attempt from its runs."),
     "rescore": ("attempts", "Score again, with the paper as it is now, without rerunning."),

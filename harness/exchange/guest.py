@@ -18,7 +18,7 @@ from harness.errors import HarnessFault, SubmissionError, UsageError
 from harness.exchange.room import INSIDE, Room
 from harness.handing import hand_in, hand_out
 from harness.paper.load import Paper, open_paper
-from harness.record.files import Slip, Store, private_folder, read_slip, write_slip
+from harness.record.files import Slip, Store, private_folder, read_slip
 from harness.rerun.engine import Progress, silent
 from harness.road import Road, Tell
 from harness.scoring.score import Score
@@ -88,9 +88,7 @@ def begin(settings: Settings, origin: Origin, *, tell: Tell, progress: Progress 
         UsageError: The task that they were given is of another version of the paper.
     """
     ensure_same_start(open_paper(settings.paper, private_path=settings.private_path), origin)
-    road = hand_out(settings, tell=tell, progress=progress)
-    write_slip(road.folder / ORIGIN, origin)
-    return road
+    return hand_out(settings, tell=tell, progress=progress, beside={ORIGIN: origin})
 
 
 def ensure_same_start(paper: Paper, origin: Origin) -> None:

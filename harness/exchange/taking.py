@@ -176,8 +176,11 @@ def _declare(trial: Trial, road: Road, *, seconds: float | None) -> None:
     """Note what the other harness says it cost: nobody here has measured that."""
     said = {"working": seconds, "tokens": trial.tokens, "dollars": trial.dollars}
     used = {item: value for item, value in said.items() if value}
+    note = f"as Harbor reports of {plain(trial.name)}"
+    if any(event.kind == "noted" and event.data.get("note") == note for event in road.desk.events()):
+        return  # taking it in was cut off after this
     with contextlib.suppress(UsageError):  # it is over by its own account, and then that stands
-        road.desk.declare(f"as Harbor reports of {plain(trial.name)}", used, all_of_it=True)
+        road.desk.declare(note, used, all_of_it=True)
 
 
 def _keep_reported(trial: Trial, road: Road) -> None:

@@ -35,6 +35,14 @@ def look(place: Place) -> PlanStanding:
     return standing(place.plan(), journal.read(place.journal), running=place.runner() is not None)
 
 
+def is_left(place: Place) -> bool:
+    """Whether something of a plan is left that can still be done; what is damaged is nothing that one goes on with."""
+    try:
+        return look(place).state not in ("done", "cancelled")
+    except RecordError:
+        return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Carrier:
     """Whoever carries a plan out."""

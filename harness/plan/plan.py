@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -183,8 +183,8 @@ def find_plans(results: Path) -> list[Place]:
     return [Place(path.parent) for path in sorted(plans_folder(results).glob(f"*/{FILE}"))]
 
 
-def find_plan(name: str | None, results: Path) -> Place:
-    """The plan of that name, or the newest one.
+def find_plan(name: str | None, results: Path, *, wanted: Callable[[Place], bool] = lambda place: True) -> Place:
+    """The plan of that name, or the newest one that is wanted, or the newest one.
 
     Raises:
         UsageError: There is none.
@@ -198,4 +198,4 @@ def find_plan(name: str | None, results: Path) -> Place:
         remedy = "name another folder with --results; `reproof attempt` makes one: "
         remedy += "reproof attempt paper=tree_search participant.repeats=3"
         raise UsageError("there is no plan here", where=plans_folder(results), remedy=remedy)
-    return found[max(found)]
+    return next((found[name] for name in sorted(found, reverse=True) if wanted(found[name])), found[max(found)])

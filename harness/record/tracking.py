@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -32,6 +33,7 @@ from harness.record.entry import (
 from harness.record.files import Store, private_file, private_folder
 from harness.record.rows import milliseconds, rows_of
 from harness.record.views import experiment_tags
+from harness.scratch import scratch
 
 _AT_ONCE = 8  # calls on a server, which spends most of each waiting
 Progress = Callable[[int, int, str], None]
@@ -301,6 +303,8 @@ def _client(uri: str) -> Any:
         from mlflow import MlflowClient
         from mlflow.store.db.utils import create_sqlalchemy_engine
     if (file := _file_of(uri)) is not None:
+        if not file.exists():
+            _lay(file)
         wait_for(file)
     elif is_database(uri):
         # MLflow itself would try for minutes
@@ -308,6 +312,24 @@ def _client(uri: str) -> Any:
     client = MlflowClient(tracking_uri=uri)
     client.search_experiments(max_results=1)
     return client
+
+
+def _lay(file: Path) -> None:
+    """Make a fresh SQLite database beside its place, and move it there whole.
+
+    MLflow makes its tables in some forty steps; what is left of a process that is killed between two of them is a
+    database which it never opens again.
+    """
+    with warnings.catch_warnings(), scratch("mlflow", within=file.absolute().parent) as beside:
+        warnings.simplefilter("ignore")
+        from mlflow import MlflowClient
+
+        made = beside / file.name
+        client = MlflowClient(tracking_uri=f"sqlite:///{made}")
+        client.search_experiments(max_results=1)
+        client._tracking_client.store.engine.dispose()
+        with contextlib.suppress(FileExistsError):  # somebody else was quicker
+            os.link(made, file)
 
 
 def _insert(client: Any, experiment: Any, entries: list[Entry]) -> bool:

@@ -551,6 +551,23 @@ def test_after_an_interrupted_submit_the_next_step_is_the_rerun(road: Road, verb
     assert f"reproof rerun {road.attempt.id}" in verb("status", folder=road.workspace).out
 
 
+def test_submit_goes_on_where_it_was_killed_and_is_refused_once_it_has_ended(road: Road, verb: Verb) -> None:
+    from harness.attempt.participant import Outcome
+    from harness.handing import hand_in
+
+    road.desk.start_clock()
+    (road.workspace / WORKFILE).write_text(WORK)
+    hand_in(road, Outcome(note="", ended="submitted"))
+    said = verb("submit", "--json", folder=road.workspace)
+    assert (said.code, said.json["verdict"]) == (0, "PASS")
+    (road.records / "unfinished").touch()  # killed after the score, before it was shown and mirrored
+    assert verb("submit", "--json", folder=road.workspace).json == said.json
+    assert f"goes on with what was handed in: commit {road.submission().commit[:12]}" in said.err
+    assert not (road.records / "unfinished").exists()
+    assert "handed in already" in verb("submit", folder=road.workspace).err
+    assert len(road.desk.submissions) == 1
+
+
 def test_a_workspace_that_was_moved_is_found_no_more_and_its_attempt_says_so(road: Road, verb: Verb) -> None:
     moved = road.workspace.rename(road.workspace.with_name("elsewhere"))
     assert "no workspace of an attempt" in verb("status", folder=moved).err

@@ -101,7 +101,7 @@ def test_where_there_is_no_plan_and_where_none_is_made(here: Here, tmp_path: Pat
     ):
         assert says in str(here(*words).exception)
     assert not (tmp_path / "results").exists()
-    assert "more than one attempt makes one" in here("plan", "list").output
+    assert "`reproof attempt` makes one" in here("plan", "list").output
     assert json.loads(here("plan", "list", "--json").output) == []
 
 

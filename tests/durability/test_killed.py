@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,10 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from killing import Killer, Place
+from handmade import data_of, kinds
+from killing import Kill, Killer, Place
 from tiny_paper import WORK
 from watching import soon
 
+from harness.attempt.clock import now
 from harness.attempt.desk import Desk
 from harness.cleanroom.binary import find_binary
 from harness.config import BudgetSettings, Settings
@@ -240,3 +245,62 @@ def test_verbs_that_are_killed_and_asked_again_end_as_if_nothing_had_been(place:
     archive = Path(packed["archive"])
     assert [path.name for path in archive.parent.iterdir() if ".scratch" in path.name] == []
     print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_database_of_mlflow_s_that_was_being_made_is_no_ruin(place: Place, killer: Killer) -> None:
+    """Once: killed in the midst of MLflow's own making of tables, the database could never be opened again."""
+    told = killer.whole(*TINY)
+    road, folder = road_to(place, told["attempt"]), place.results / "mlflow"
+    for _ in range(share(0.03)):
+        shutil.rmtree(folder)
+        process = place.start("track", road.attempt.id, "--json")
+        assert soon(lambda: any(folder.rglob("mlflow.db")), within=120)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=killer.chance.uniform(0.0, 1.5))
+        process.kill()
+        process.communicate()
+        killer.kills.append(Kill("track", "track, tables being made", 0.0))
+        killer.whole("track", road.attempt.id, "--json")
+        ensure_mirrored_once(place, [road])
+        assert place.leftovers() == []
+    print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_program_that_is_killed_at_work_costs_what_it_had_cost_by_then(place: Place, killer: Killer) -> None:
+    """What it has left is handed in, and its ledger tells every second up to the last sign of life, once."""
+    solution = place.folder / "solution.py"
+    solution.write_text(WORK)
+    script = f"cp {solution} reproduction/work.py; git add -A; git commit -qm solved; while :; do :; done"
+    run = (f"participant.run=[sh, -c, '{script}']", f"participant.mounts=[{solution}]", "budget.cpu=1 h")
+    words = ("attempt", "paper=lean", "participant=command", *run, "budget.wall=1 h", *LEAN[3:])
+    process = place.start(*words)
+    assert soon(lambda: any(place.results.glob("attempts/*/attempt.json")), within=120)
+    [folder] = place.results.glob("attempts/*")
+    desk = Desk(folder=folder)
+    assert soon(lambda: "committed" in kinds(desk) and noted(desk)["cpu"] > 0, within=120)
+    time.sleep(killer.chance.uniform(0.0, 3.0))
+    os.killpg(process.pid, signal.SIGKILL)
+    killed = now()
+    process.communicate()
+    before, sign = noted(desk), desk.pulse()
+    told = killer.whole(*words)
+    assert told["attempt"] == desk.attempt.id
+    road = ensure_whole(place, told)
+    [executed] = data_of(desk, "executed")
+    assert (executed["ended"], executed["job"]) == ("lost", before["job"])
+    assert executed["cpu"] >= before["cpu"] > 0
+    [stopped] = [event for event in desk.events() if event.kind == "paused"]
+    assert sign is not None
+    assert sign.awake <= stopped.awake <= killed.awake
+    assert road.submission().ended == "interrupted"
+    assert road.submission().used["cpu"] == pytest.approx(executed["cpu"])
+
+
+def noted(desk: Desk) -> dict[str, Any]:
+    """What a command under way is said to have used so far."""
+    texts = [path.read_text() for path in desk.folder.glob("executing/*.json")]
+    return {"cpu": 0.0, **(json.loads(texts[0]) if texts and texts[0].strip() else {})}

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from harness.plan import journal
 from harness.plan.asked import items_of
 from harness.plan.carry import Carrier, cancel, look
 from harness.plan.plan import Place, keep_plan
-from harness.plan.standing import PlanStanding
+from harness.plan.standing import PlanStanding, over
 from harness.report.entries import read_results
 from harness.road import Road
 from harness.scoring.score import Score
@@ -280,3 +280,48 @@ def test_an_interrupt_from_outside_leaves_the_attempt_open(plans: Callable[[int]
     found = one.carry()
     assert states(found) == ["scored"]
     assert len(found.items[0].tries) == 1
+
+
+def test_who_does_the_same_each_time_is_begun_anew_and_not_handed_in_by_half(
+    plans: Callable[[int], Plans], tmp_path: Path
+) -> None:
+    """Once: a reference that was killed while it was laid out was handed in as far as it lay there, and failed."""
+    one = plans(1)
+    (tmp_path / "agents/moody.py").write_text(f"{MOODY}\n\nREPEATABLE = True\n")
+    with pytest.raises(KeyboardInterrupt):
+        one.carry("interrupted")
+    found = one.carry("good")
+    first, second = (one_try.attempt for one_try in found.items[0].tries)
+    assert states(found) == ["scored"]
+    assert [data["by"] for data in one.ledger(first)] == [second]
+    assert Desk(folder=one.place.store.attempt(first)).submissions == []
+    assert one.finished == [second]
+
+
+def test_work_that_came_to_its_end_is_handed_in_whoever_did_it(plans: Callable[[int], Plans], tmp_path: Path) -> None:
+    one = plans(1)
+    (tmp_path / "agents/moody.py").write_text(f"{MOODY}\n\nREPEATABLE = True\n")
+    one.troubles = [KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        one.carry("good")
+    [handed] = look(one.place).items[0].tries
+    found = one.carry()
+    assert [one_try.attempt for one_try in found.items[0].tries] == [handed.attempt]
+    assert states(found) == ["scored"]
+
+
+def test_alone_a_fault_is_raised_and_asked_for_again_it_goes_on(plans: Callable[[int], Plans]) -> None:
+    one = plans(1)
+    one.moods.write_text("good")
+    one.troubles = [HarnessFault("the disk is full")]
+    alone = replace(one.carrier(), trying=False)
+    with pytest.raises(HarnessFault, match="the disk is full"), one.place.taken():
+        alone.go_on()
+    assert states(look(one.place)) == ["to be tried again"]
+    with one.place.taken():
+        alone.go_on(failed_too=True)
+        assert not over(journal.read(one.place.journal)), "nobody has heard of its end yet"
+        alone.close()
+    assert over(journal.read(one.place.journal))
+    [item] = look(one.place).items
+    assert (item.state, len(item.tries)) == ("scored", 1), "what was handed in is not worked on again"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -120,3 +123,39 @@ def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
     for writer in writers:
         writer.join()
         assert writer.exitcode == 0
+
+
+WRITER = (
+    "import os, pathlib, sys; from harness.record import files\n"
+    "files.os.fsync = lambda descriptor: (print('staged', flush=True), sys.stdin.read())\n"
+    "files.write_text(pathlib.Path(sys.argv[1]), 'never whole')"
+)
+
+
+def test_what_a_killed_writer_has_left_is_swept_by_the_next_and_a_living_one_s_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"staged\n"
+    dead, living = writers
+    with dead, living:
+        dead.kill()
+        dead.wait()
+        assert len(list(tmp_path.iterdir())) == 2
+        write_text(path, "whole")
+        assert len(list(tmp_path.iterdir())) == 2, "what the killed one staged is gone, the other's is there"
+        assert living.communicate(b"")[0] == b""
+        assert living.returncode == 0, "it could still land what it had staged"
+    assert path.read_text() == "never whole"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_writers_of_one_file_do_not_sweep_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: write_text(path, str(number)), range(200)))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r.json"]
