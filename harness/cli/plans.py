@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.config import Settings
-    from harness.errors import MirrorFault
     from harness.plan.plan import Place
     from harness.road import Road
     from harness.scoring.score import Score
@@ -166,7 +165,7 @@ def carry_out(place: Place, *, as_json: bool, failed_too: bool = False) -> None:
     from harness.errors import HarnessFault
     from harness.plan.carry import Carrier, look
 
-    late: list[MirrorFault] = []
+    late: list[HarnessFault] = []
     fault: HarnessFault | None = None
 
     def finish(road: Road) -> Score:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +34,7 @@ from harness.record.views import experiment_tags
 
 _AT_ONCE = 8  # calls on a server, which spends most of each waiting
 Progress = Callable[[int, int, str], None]
+Sign = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,9 @@ class _Kept:
 class Mirror:
     """Writes attempts to an MLflow store; what is there already is not written twice."""
 
-    def __init__(self, store: Store, *, uri: str | None, prefix: str, patience: float = math.inf) -> None:
+    def __init__(
+        self, store: Store, *, uri: str | None, prefix: str, patience: float = math.inf, sign: Sign | None = None
+    ) -> None:
         """Open the store, creating it first where it is ours.
 
         Args:
@@ -72,6 +77,7 @@ class Mirror:
             uri: MLflow's tracking URI; None for SQLite inside the results folder.
             prefix: Put before the paper's id in the experiment's name.
             patience: Seconds that mirroring an attempt may take on a slow server.
+            sign: Called whenever the store has answered.
 
         Raises:
             MirrorFault: The store cannot be reached.
@@ -80,13 +86,14 @@ class Mirror:
         self._uri = uri or default_uri(store)
         # A server keeps artifacts where it was told to; beside a bare database they would land in the current folder.
         self._artifacts = (store.root / "mlflow" / "artifacts").resolve() if is_database(self._uri) else None
-        if self._artifacts:
-            private_folder(self._artifacts)
         self._store, self._prefix, self._patience = store, prefix, patience
         # Four processes that together create a fresh database break each other's migrations.
-        self._first = FileLock(store.lock("mlflow"), timeout=3 * LOCKED_FOR)
-        with faults(self._uri), self._first:
-            self._client = _client(self._uri)
+        with faults(self._uri):
+            if self._artifacts:
+                private_folder(self._artifacts)
+            self._first = FileLock(store.lock("mlflow"), timeout=3 * LOCKED_FOR)
+            with self._first:
+                self._client = _Heard(_client(self._uri), sign) if sign else _client(self._uri)
 
     def attempt(
         self, paper: str, attempt: str, parent: Entry, children: Sequence[Entry], progress: Progress | None = None
@@ -96,8 +103,7 @@ class Mirror:
         Raises:
             MirrorFault: The store failed; the records are whole, and mirroring can be repeated.
         """
-        lock = FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR)
-        with faults(self._uri), lock:
+        with faults(self._uri), FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR):
             with self._first:
                 experiment = self._experiment(paper)
             kept = self._kept(experiment.experiment_id, attempt)
@@ -236,6 +242,25 @@ class Mirror:
                 yield name, value, step
 
 
+class _Heard:
+    """MLflow's client, of whose every answer somebody hears."""
+
+    def __init__(self, client: Any, sign: Sign) -> None:
+        self._own, self._sign = client, sign
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._own, name)
+        if not callable(found):
+            return found
+
+        def call(*given: Any, **named: Any) -> Any:
+            answer = found(*given, **named)
+            self._sign()
+            return answer
+
+        return call
+
+
 def _client(uri: str) -> Any:
     """MLflow's client, its store known to answer."""
     with warnings.catch_warnings():
@@ -243,13 +268,37 @@ def _client(uri: str) -> Any:
         from mlflow import MlflowClient
         from mlflow.store.db.utils import create_sqlalchemy_engine
     if uri.startswith("sqlite:///"):
-        wait_for(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
+        _ensure_whole(Path(uri.removeprefix("sqlite:///").partition("?")[0]))
     elif is_database(uri):
         # MLflow itself would try for minutes
         create_sqlalchemy_engine(uri).connect().close()  # type: ignore[no-untyped-call]
     client = MlflowClient(tracking_uri=uri)
     client.search_experiments(max_results=1)
     return client
+
+
+def _ensure_whole(file: Path) -> None:
+    """See that a SQLite store is there, whole, and that nobody else writes into it.
+
+    MLflow sets a fresh one up in dozens of steps, and can do nothing with one that was cut off between two of them, by
+    a full disk or a kill: so it is set up beside its place.
+    """
+    from mlflow import MlflowClient
+
+    if file.exists():
+        wait_for(file)
+        return
+    for left in file.parent.glob(f".{file.name}.*"):
+        left.unlink(missing_ok=True)
+    staged = file.with_name(f".{file.name}.{os.urandom(16).hex()}")
+    try:
+        client = MlflowClient(tracking_uri=f"sqlite:///{staged}")
+        client.search_experiments(max_results=1)
+        client._tracking_client.store.engine.dispose()
+        with contextlib.suppress(FileExistsError):  # somebody else was there first
+            file.hardlink_to(staged)
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _insert(client: Any, experiment: Any, entries: list[Entry]) -> bool:

@@ -302,3 +302,95 @@ def test_what_is_printed_to_a_full_disk_is_not_taken_for_printed(environment: di
     assert done.returncode == 70
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("start", range(4))
+def test_an_attempt_wherever_the_disk_fills_up(verb: Verb, tmp_path: Path, start: int) -> None:
+    """From nothing that is left to all that it needs, in steps of six blocks."""
+    for room in range(4 * KIB + start * 24 * KIB, 380 * KIB, 96 * KIB):
+        with small_disk(tmp_path / f"disk{room}") as disk:
+            disk.leave(room)
+            stopped(verb, disk)
+            nothing_is_half_done(disk)
+            goes_on(verb, disk)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_attempt_wherever_the_inodes_are_used_up(verb: Verb, tmp_path: Path) -> None:
+    for number in range(1, 175, 19):
+        with small_disk(tmp_path / f"disk{number}") as disk:
+            disk.inodes(number)
+            stopped(verb, disk)
+            nothing_is_half_done(disk)
+            goes_on(verb, disk)
+
+
+@pytest.mark.slow
+def test_a_mirror_on_a_full_disk_is_late_and_the_score_is_shown(verb: Verb, disk: SmallDisk) -> None:
+    [*words, last] = [word for word in attempt_on(disk) if word != "tracking=none"]
+    disk.leave(500 * KIB)
+    code, out, err = verb(*words, last)
+    assert code == 75, err
+    assert json.loads(out)["verdict"] == "PASS"
+    assert "make room" in told(err)["remedy"]
+    disk.free()
+    code, out, err = verb("track", begun(disk)[0], "--results", disk.path / "r", "--json")
+    assert code == 0, err
+    assert json.loads(out)["added"] == json.loads(out)["runs"] > 5
+
+
+@pytest.mark.slow
+def test_what_follows_a_score_on_a_full_disk(verb: Verb, disk: SmallDisk) -> None:
+    assert verb(*attempt_on(disk))[0] == 0
+    [name] = begun(disk)
+    where = ["--results", disk.path / "r", "--json"]
+    before = (disk.path / "r/attempts" / name / "submissions/001/score.json").read_bytes()
+    disk.leave(0)
+    for words in (["pack", name, "--to", disk.path / "a.tar.gz"], ["rerun", name]):
+        code, _, err = verb(*words, *where)
+        assert code == 70, err
+        assert "make room" in told(err)["remedy"]
+    assert not list(disk.path.glob("*a.tar.gz*"))
+    assert verb("report", name, *where)[0] == 0, "what was scored is still shown"
+    disk.free()
+    assert verb("pack", name, "--to", disk.path / "a.tar.gz", *where)[0] == 0
+    assert (disk.path / "r/attempts" / name / "submissions/001/score.json").read_bytes() == before
+    goes_on(verb, disk)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [0, 150 * KIB, 420 * KIB])
+def test_a_plan_goes_on_once_there_is_room(verb: Verb, disk: SmallDisk, room: int) -> None:
+    words = attempt_on(disk, "participant.repeats=2")
+    disk.leave(room)
+    code, _, err = verb(*words)
+    assert code == 70, err
+    disk.free()
+    where = ["--results", disk.path / "r", "--json"]
+    if not list((disk.path / "r").glob("plans/*/plan.json")):
+        assert verb(*words)[0] == 0
+    else:
+        code, _, err = verb("plan", "resume", "--failed", *where)
+        assert code == 0, err
+    code, out, err = verb("plan", "show", *where)
+    assert code == 0, err
+    assert [item["verdict"] for item in json.loads(out)["items"]] == ["PASS", "PASS"]
+
+
+@pytest.mark.slow
+def test_a_full_folder_for_temporary_files(verb: Verb, disk: SmallDisk, tmp_path: Path, monkeypatch: Any) -> None:
+    words = ["attempt", "paper=lean", "participant=reference", f"results={tmp_path}/r", "tracking=none", "--json"]
+    (disk.path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(disk.path / "tmp"))
+    disk.leave(0)
+    code, _, err = verb(*words)
+    assert code == 70, err
+    assert "make room" in told(err)["remedy"]
+    disk.free()
+    [name] = Store(tmp_path / "r").attempts()
+    code, out, err = verb("rerun", name, "--results", tmp_path / "r", "--json")
+    assert code == 0, err
+    assert json.loads(out)["verdict"] == "PASS"
