@@ -262,7 +262,8 @@ def work(
             )
         )
         if who.kind == "agent":  # what its program could not write, nobody can tell from what it did not
-            ensure_room(road.workspace, _LEAST_ROOM, "the disk filled up while they worked")
+            for place in (road.workspace, road.folder):
+                ensure_room(place, _LEAST_ROOM, "the disk filled up while they worked")
     except (HarnessFault, SandboxError, OSError) as error:
         ours = machine_fault(error) if isinstance(error, OSError) else error
         road.desk.note("paused", reason="failed")

@@ -133,7 +133,7 @@ def _run(git: Git, *words: str) -> str:
     try:
         return str(git.execute(["git", *words]))
     except GitError as error:
-        ensure_room(Path(git.working_dir), _LEAST_ROOM, "the disk is too full for a workspace of ours")
+        ensure_room(Path(git.working_dir or "/"), _LEAST_ROOM, "the disk is too full for a workspace of ours")
         raise HarnessFault(
             "Git failed in a workspace of ours",
             where=git.working_dir,

@@ -10,7 +10,7 @@ import click
 from harness.cli.terminal import print_json
 
 if TYPE_CHECKING:
-    from harness.errors import MirrorFault
+    from harness.errors import HarnessFault
     from harness.plan.carry import Carrier
     from harness.plan.plan import Place
     from harness.road import Road
@@ -51,7 +51,7 @@ def _one(place: Place, *, as_json: bool) -> None:
     from harness.errors import SubmissionError
     from harness.plan.carry import Carrier
 
-    late: list[MirrorFault] = []
+    late: list[HarnessFault] = []
 
     def finish(road: Road) -> Score:
         result = finished(road)

@@ -19,7 +19,7 @@ PATIENCE = 120.0
 if TYPE_CHECKING:
     from harness.appeals import Change
     from harness.attempt.desk import Desk
-    from harness.errors import MirrorFault
+    from harness.errors import HarnessFault
     from harness.paper.load import Paper
     from harness.road import Road, Tell
     from harness.scoring.score import Score
@@ -93,9 +93,9 @@ def leave_page(desk: Desk, tell: Tell, *, paper: Paper | None = None, of: Path |
         return None
 
 
-def mirrored(road: Road) -> MirrorFault | None:
+def mirrored(road: Road) -> HarnessFault | None:
     """Mirror a score; a store that fails is returned, to be raised once the score is shown, which it cannot spoil."""
-    from harness.errors import MirrorFault
+    from harness.errors import HarnessFault, machine_fault
     from harness.report.mirror import track
 
     again = f"reproof track {road.attempt.id} --results {road.store.root}"
@@ -103,10 +103,10 @@ def mirrored(road: Road) -> MirrorFault | None:
         road.tell(f"another submission came in meanwhile, so this one is not mirrored; once that is scored: {again}")
         return None
     try:
-        track(road, patience=PATIENCE)
-    except MirrorFault as fault:
+        track(road, patience=PATIENCE, apart=True)
+    except (HarnessFault, OSError) as error:
         road.tell(f"the score is whole, its mirror in MLflow is late; later: {again}")
-        return fault
+        return machine_fault(error) if isinstance(error, OSError) else error
     except KeyboardInterrupt:
         road.tell(f"interrupted; the score is whole, and mirrored by: {again}")
         raise

@@ -55,7 +55,7 @@ def _tracked(desk: Desk, uri: str | None) -> dict[str, Any]:
         road = road_of(desk, tell=teller.say, progress=teller.progress)
         if uri is None and road.attempt.tracking_uri == NO_MIRROR:
             uri = default_uri(road.store)
-        done = mirror(road, uri=uri)
+        done = mirror(road, uri=uri, apart=True)
     return {"attempt": road.attempt.id, **(asdict(done) if done else {})}
 
 

@@ -12,7 +12,6 @@ from harness.cli.desk import results_option
 from harness.cli.terminal import as_json, asks, ensure_meant, print_json
 
 if TYPE_CHECKING:
-    from harness.errors import MirrorFault
     from harness.plan.plan import Place
     from harness.plan.standing import PlanStanding
     from harness.road import Road
@@ -159,7 +158,7 @@ def carry_on(place: Place, *, as_json: bool, failed_too: bool = False) -> None:
     from harness.errors import HarnessFault
     from harness.plan.carry import Carrier
 
-    late: list[MirrorFault] = []
+    late: list[HarnessFault] = []
     fault: HarnessFault | None = None
 
     def finish(road: Road) -> Score:

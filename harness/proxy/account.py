@@ -67,7 +67,9 @@ class Account:
         self._staged.unlink(missing_ok=True)
         handle = private_file(self._staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            os.write(handle, msgspec.json.encode(self.spent))
+            text = msgspec.json.encode(self.spent)
+            while text:  # a disk that fills up takes a part first, and says so only then
+                text = text[os.write(handle, text) :]
         finally:
             os.close(handle)
         if not _exchanged(self._staged, self.path):

@@ -212,11 +212,10 @@ class Journal:
         self._nodes: dict[tuple[int, int], int] = {}
         self.count = 0
         """The number that the next exchange should have."""
+        self._path, self._most, self._size = path, most, 0
         self._handle = private_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         os.ftruncate(self._handle, _whole(path))
-        for text, line in _texts(path):
-            self._recall(text, line)
-        self._size, self._most = os.fstat(self._handle).st_size, most
+        self._recall_all()
 
     @property
     def full(self) -> bool:
@@ -240,9 +239,15 @@ class Journal:
         os.close(self._handle)
 
     def _append(self, text: bytes) -> None:
+        left = text
+        try:
+            while left:
+                left = left[os.write(self._handle, left) :]
+        except OSError:  # half a line would spoil the next one, and so would references to what was not written
+            os.ftruncate(self._handle, self._size)
+            self._recall_all()
+            raise
         self._size += len(text)
-        while text:
-            text = text[os.write(self._handle, text) :]
 
     def _value(self, known: Known, lines: list[bytes]) -> int:
         """The number of a value, which is written if it is new."""
@@ -268,6 +273,14 @@ class Journal:
             node = len(self._nodes)
             self._nodes[after, value] = node
             after = node
+
+    def _recall_all(self) -> None:
+        """Know what the file holds, and nothing else."""
+        self._values.clear()
+        self._nodes.clear()
+        for text, line in _texts(self._path):
+            self._recall(text, line)
+        self._size = os.fstat(self._handle).st_size
 
     def _recall(self, text: bytes, line: _Line) -> None:
         if line.exchange is None:

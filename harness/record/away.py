@@ -12,13 +12,15 @@ from harness.errors import MirrorFault, ReproofError
 
 LOCKED_FOR = 20.0
 """Seconds that somebody else may hold what we wait for."""
+_SPOILT = ("not a database", "malformed", "schema", "Can't locate revision", "_alembic_tmp", "no such table")
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what goes wrong is said by our error, once
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output is for what was asked
-    # MLflow would try a server that is away for many minutes
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    # MLflow would try a server that is away for many minutes, and wait as long as one that is busy asks it to
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "PGCONNECT_TIMEOUT": "10",
 }
 
@@ -65,6 +67,13 @@ def _remedy(said: str) -> str:
         return "this account may not write there: ask who runs the server for the permission; "
     if "password authentication failed" in said or "no password supplied" in said:
         return "set PGPASSWORD, or add a line to ~/.pgpass; "
+    if any(sign in said for sign in ("disk is full", "No space left", "disk I/O error")):
+        return "make room there; "
+    if any(sign in said for sign in _SPOILT):
+        made = "move it aside, and `reproof track --all` fills a new one"
+        return f"it is damaged, or another version of MLflow's: {made}; "
+    if "unable to open" in said:
+        return "see that its folder is there, and open to this account; "
     if "locked" in said:
         return f"another process holds it for more than {LOCKED_FOR:.0f} s; "
     return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,17 +25,17 @@ from harness.record.entry import (
     STALE_TAG,
     Dataset,
     Entry,
-    default_database,
     default_uri,
     is_database,
 )
-from harness.record.files import Store, private_file, private_folder
+from harness.record.files import PRIVATE_FILE, Store, private_folder
 from harness.record.rows import milliseconds, rows_of
 from harness.record.views import experiment_tags
 from harness.scratch import scratch
 
 _AT_ONCE = 8  # calls on a server, which spends most of each waiting
 Progress = Callable[[int, int, str], None]
+Sign = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,9 @@ class _Kept:
 class Mirror:
     """Writes attempts to an MLflow store; what is there already is not written twice."""
 
-    def __init__(self, store: Store, *, uri: str | None, prefix: str, patience: float = math.inf) -> None:
+    def __init__(
+        self, store: Store, *, uri: str | None, prefix: str, patience: float = math.inf, sign: Sign | None = None
+    ) -> None:
         """Open the store, creating it first where it is ours.
 
         Args:
@@ -77,6 +78,7 @@ class Mirror:
             uri: MLflow's tracking URI; None for SQLite inside the results folder.
             prefix: Put before the paper's id in the experiment's name.
             patience: Seconds that mirroring an attempt may take on a slow server.
+            sign: Called whenever the store has answered.
 
         Raises:
             MirrorFault: The store cannot be reached.
@@ -85,33 +87,15 @@ class Mirror:
         self._uri = uri or default_uri(store)
         # A server keeps artifacts where it was told to; beside a bare database they would land in the current folder.
         self._artifacts = (store.root / "mlflow" / "artifacts").resolve() if is_database(self._uri) else None
-        if self._artifacts:
-            private_folder(self._artifacts)
-        if self._uri == default_uri(store):
-            os.close(private_file(default_database(store), os.O_RDWR | os.O_CREAT))  # SQLite would ask the umask
         self._store, self._prefix, self._patience = store, prefix, patience
-        self._alone: dict[str, FileLock] = {}
         # Four processes that together create a fresh database break each other's migrations.
         self._first = FileLock(_lock_of(self._uri, store), timeout=3 * LOCKED_FOR)
         with faults(self._uri):
+            if self._artifacts:
+                private_folder(self._artifacts)
             _import_mlflow()  # takes seconds, and eight processes that do so one after the other, a minute
             with self._first:
-                self._client = _client(self._uri)
-
-    @contextmanager
-    def alone(self, attempt: str) -> Iterator[None]:
-        """Keep others from mirroring an attempt; what is read of it here is not older than what they have written.
-
-        Raises:
-            MirrorFault: Somebody else does for longer than one waits.
-        """
-        lock = self._alone.setdefault(attempt, FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR))
-        with faults(self._uri):
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+                self._client = _Heard(_client(self._uri), sign) if sign else _client(self._uri)
 
     def attempt(
         self, paper: str, attempt: str, parent: Entry, children: Sequence[Entry], progress: Progress | None = None
@@ -121,7 +105,7 @@ class Mirror:
         Raises:
             MirrorFault: The store failed; the records are whole, and mirroring can be repeated.
         """
-        with faults(self._uri), self.alone(attempt):
+        with faults(self._uri), FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR):
             with self._first:
                 experiment = self._experiment(paper)
             kept = self._kept(experiment.experiment_id, attempt)
@@ -274,6 +258,22 @@ class Mirror:
                 yield name, value, step
 
 
+@contextmanager
+def alone(store: Store, attempt: str, *, uri: str) -> Iterator[None]:
+    """Keep others from showing an attempt; what is read of it here is not older than what they have written.
+
+    Raises:
+        MirrorFault: Somebody else does for longer than one waits.
+    """
+    lock = FileLock(store.lock(f"track-{attempt}"), timeout=3 * LOCKED_FOR)
+    with faults(uri):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _lock_of(uri: str, store: Store) -> Path:
     """The file that everybody locks who may create something in a store.
 
@@ -296,6 +296,25 @@ def _import_mlflow() -> None:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 -- the client would, later
 
 
+class _Heard:
+    """MLflow's client, of whose every answer somebody hears."""
+
+    def __init__(self, client: Any, sign: Sign) -> None:
+        self._own, self._sign = client, sign
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._own, name)
+        if not callable(found):
+            return found
+
+        def call(*given: Any, **named: Any) -> Any:
+            answer = found(*given, **named)
+            self._sign()
+            return answer
+
+        return call
+
+
 def _client(uri: str) -> Any:
     """MLflow's client, its store known to answer."""
     with warnings.catch_warnings():
@@ -315,10 +334,10 @@ def _client(uri: str) -> Any:
 
 
 def _lay(file: Path) -> None:
-    """Make a fresh SQLite database beside its place, and move it there whole.
+    """Make a fresh SQLite database beside its place, its owner's alone, and move it there whole.
 
-    MLflow makes its tables in some forty steps; what is left of a process that is killed between two of them is a
-    database which it never opens again.
+    MLflow makes its tables in some forty steps, and can do nothing with what is left where a kill or a full disk comes
+    between two of them.
     """
     with warnings.catch_warnings(), scratch("mlflow", within=file.absolute().parent) as beside:
         warnings.simplefilter("ignore")
@@ -328,8 +347,9 @@ def _lay(file: Path) -> None:
         client = MlflowClient(tracking_uri=f"sqlite:///{made}")
         client.search_experiments(max_results=1)
         client._tracking_client.store.engine.dispose()
+        made.chmod(PRIVATE_FILE)
         with contextlib.suppress(FileExistsError):  # somebody else was quicker
-            os.link(made, file)
+            file.hardlink_to(made)
 
 
 def _insert(client: Any, experiment: Any, entries: list[Entry]) -> bool:

@@ -10,13 +10,14 @@ from datetime import timedelta
 
 import msgspec
 
-from harness.errors import RecordError
+from harness.errors import RecordError, masked
 from harness.overtime import FILE as OVER_TIME
 from harness.overtime import OverTime, Point
 from harness.pipeline import Measurements, Rerun, units_of
-from harness.record.entry import KEY_TAG, KIND_TAG, NO_MIRROR, NOTE_TAG, Dataset, Entry
+from harness.record.apart import Order, mirror_apart
+from harness.record.entry import KEY_TAG, KIND_TAG, NO_MIRROR, NOTE_TAG, Dataset, Entry, default_uri
 from harness.record.store import read
-from harness.record.tracking import Mirror, Mirrored
+from harness.record.tracking import Mirror, Mirrored, alone
 from harness.report.note import attempt_note, run_note
 from harness.report.series import series
 from harness.report.text import inline
@@ -35,7 +36,7 @@ PAGE = "page.html"
 _SHORT = 12  # digits of a hash that people compare
 
 
-def track(road: Road, *, uri: str | None = None, patience: float = math.inf) -> Mirrored | None:
+def track(road: Road, *, uri: str | None = None, patience: float = math.inf, apart: bool = False) -> Mirrored | None:
     """Mirror a scored attempt; what is there already is not written twice.
 
     Nothing is mirrored before the score: until then the plan is private, and afterwards nothing is run on it any more.
@@ -44,6 +45,7 @@ def track(road: Road, *, uri: str | None = None, patience: float = math.inf) -> 
         road: The attempt.
         uri: MLflow's tracking URI, in place of the one that the attempt was begun with.
         patience: Seconds that it may take on a slow server.
+        apart: Whether a process of its own does it, which is ended when it takes too long, whatever hangs.
 
     Returns:
         What the mirror holds of it; None if none is wanted.
@@ -55,14 +57,33 @@ def track(road: Road, *, uri: str | None = None, patience: float = math.inf) -> 
     uri = uri or road.attempt.tracking_uri
     if uri == NO_MIRROR:
         return None
+    uri = uri or default_uri(road.store)
     entries(road)  # what cannot be shown is said before MLflow is waited for
-    mirror = Mirror(road.store, uri=uri, prefix=road.attempt.tracking_prefix, patience=patience)
-    with mirror.alone(road.attempt.id):
+    with alone(road.store, road.attempt.id, uri=uri):
         with road.desk.held():
             parent, children = entries(road)
-        done = mirror.attempt(road.paper.id, road.attempt.id, parent, children, road.progress)
+        done = (_apart if apart else _here)(road, uri, patience, parent, children)
     road.tell(f"mirrored to MLflow: {done.runs} runs, {done.added} of them new")
     return done
+
+
+def _here(road: Road, uri: str, patience: float, parent: Entry, children: list[Entry]) -> Mirrored:
+    mirror = Mirror(road.store, uri=uri, prefix=road.attempt.tracking_prefix, patience=patience)
+    return mirror.attempt(road.paper.id, road.attempt.id, parent, children, road.progress)
+
+
+def _apart(road: Road, uri: str, patience: float, parent: Entry, children: list[Entry]) -> Mirrored:
+    order = Order(
+        root=road.store.root,
+        uri=uri,
+        prefix=road.attempt.tracking_prefix,
+        patience=patience,
+        paper=road.paper.id,
+        attempt=road.attempt.id,
+        parent=parent,
+        children=tuple(children),
+    )
+    return mirror_apart(order, shown=masked(uri), tell=road.tell, progress=road.progress)
 
 
 def entries(road: Road) -> tuple[Entry, list[Entry]]:

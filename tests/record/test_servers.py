@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow_servers import SECRET, a_cluster, create, server
 
 from harness.errors import MirrorFault
 from harness.report.mirror import track
@@ -25,45 +20,6 @@ from harness.scoring.score import Score
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 Attempted = tuple[Any, Score]
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))[-1:]
-SECRET = "a-long-password-of-nobody"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def server(folder: Path, *words: str, **environment: str) -> Iterator[str]:
-    """An `mlflow server`, and its address; nothing of it survives."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-               "--artifacts-destination", str(folder / "artifacts"), *words]  # fmt: skip
-    more = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment}
-    with (folder / "server.log").open("w") as log:
-        child = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **more}, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        _answers(f"http://127.0.0.1:{port}", child, folder / "server.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGTERM)
-            child.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-
-
-def _answers(url: str, child: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(240):
-        assert child.poll() is None, log.read_text()[-3000:]
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=2):
-            return
-        time.sleep(0.5)
-    raise AssertionError(log.read_text()[-3000:])
 
 
 def mirrored_twice(road: Any, uri: str) -> list[Any]:
@@ -106,47 +62,10 @@ def test_a_server_that_hangs_is_given_up_in_bounded_time(finished: Attempted, mo
         assert time.monotonic() - began < 60
 
 
-def in_ci() -> bool:
-    return any(os.environ.get(name) for name in ("CI", "REPROOF_CI", "REPROOF_CI_BOUNDED"))
-
-
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cluster of PostgreSQL with passwords, of a user who is not root, on a free port."""
-    as_postgres = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if not POSTGRES or (as_postgres and shutil.which("runuser") is None):
-        reason = "PostgreSQL is missing: apt-get install postgresql"
-        pytest.fail(reason) if in_ci() else pytest.skip(reason)
-    folder = Path("/tmp") / f"reproof-postgres-{os.getpid()}"
-    folder.mkdir(mode=0o755)
-    if as_postgres:
-        shutil.chown(folder, "postgres")
-    binaries, port = POSTGRES[0].parent, free_port()
-
-    def run(*words: object) -> None:
-        done = subprocess.run([*as_postgres, *map(str, words)], cwd="/", capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    try:
-        subprocess.run([*as_postgres, "sh", "-c", f"printf %s {SECRET} > {folder}/password"], cwd="/", check=True)
-        run(binaries / "initdb", "-D", folder / "data", "-A", "scram-sha-256", "--pwfile", folder / "password", "-N",
-            "-U", "postgres")  # fmt: skip
-        listen = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        run(binaries / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "-o", listen, "start")
-        try:
-            yield f"postgresql://postgres@127.0.0.1:{port}"
-        finally:
-            run(binaries / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder)
-
-
-def create(postgres: str, name: str) -> str:
-    """A database in the cluster, and its URI without the password."""
-    host, port = postgres.partition("@")[2].split(":")
-    command = [POSTGRES[0].with_name("createdb"), "-h", host, "-p", port, "-U", "postgres", name]
-    subprocess.run(command, env={**os.environ, "PGPASSWORD": SECRET}, check=True, timeout=60)
-    return f"{postgres}/{name}"
+def postgres() -> Iterator[str]:
+    with a_cluster() as uri:
+        yield uri
 
 
 def test_a_server_on_postgresql_with_authentication(
