@@ -109,7 +109,7 @@ def test_a_results_folder_is_its_owners_alone(verb: Verb, tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_whatever_any_verb_writes_is_its_owners_alone(verb: Verb, tmp_path: Path) -> None:
-    """A plan of agents that ask a model, a person's attempt, an archive, a verification, pages: outside of results too."""
+    """A plan of agents that ask a model, a person, an archive, a verification, pages: outside of results too."""
     for name in ("home", "state"):
         (tmp_path / name).mkdir()
     asks = f"import os; exec(os.environ['ASK']); print(ask('x')); open('reproduction/work.py', 'w').write({WORK!r})"
