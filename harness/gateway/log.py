@@ -91,7 +91,9 @@ def read_metered(path: Path, environments: Sequence[str]) -> Mapping[str, NDArra
     try:
         rows = open_memmap(path, mode="r")  # no pickle, and no longer than its file, whatever its header says
         if rows.dtype != ROW or rows.ndim != 1:
-            raise ValueError(f"expected rows of {len(ROW.names or ())} columns, got {str(rows.dtype)[:200]} of shape {rows.shape}")
+            raise ValueError(
+                f"expected rows of {len(ROW.names or ())} columns, got {str(rows.dtype)[:200]} of shape {rows.shape}"
+            )
         names = {"environment": environments, "stream": STREAMS, "outcome": OUTCOMES}
         plain = {name: rows[name].copy() for name in ROW.names or ()}
         return plain | {name: np.array(words)[rows[name]] for name, words in names.items()}
