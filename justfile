@@ -35,6 +35,14 @@ validation *words:
 exchange *words:
     pytest -n 0 -m exchange {{words}}
 
+# a reader of bytes under libFuzzer for so long: outputs, archive, stream, ... (tests/fuzzing/guided.py lists them)
+fuzz target seconds="60":
+    python tests/fuzzing/guided.py {{target}} {{seconds}}
+
+# the properties of tests/fuzzing, each for so many seconds
+soak seconds="30":
+    REPROOF_FUZZ_SECONDS={{seconds}} pytest -n 0 -m slow tests/fuzzing
+
 # figures against peers; each script prints JSON
 bench:
     for script in $(grep -l __main__ benchmarks/*.py | grep -v -e validity -e curtailment); do python "$script" || exit 1; done

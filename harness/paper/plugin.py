@@ -35,7 +35,7 @@ def _load(path: Path, digest: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # `sys.exit` in it ends nothing but its import
         del sys.modules[name]
         raise PaperError("this file does not import", where=path, got=f"{type(error).__name__}: {error}") from error
     return module

@@ -247,7 +247,9 @@ def _only_usage(event: bytes | bytearray) -> bool:
 def _add_part(parts: list[dict[str, Any]], part: dict[str, Any]) -> None:
     """Append a part, or lengthen the last, if both are text of the same kind."""
     if parts and set(part) <= {"text", "thought"} and _kind(parts[-1]) == _kind(part):
-        parts[-1]["text"] = _longer(parts[-1].get("text", ""), str(part.get("text", "")))
+        there, more = parts[-1].get("text"), part.get("text")
+        if isinstance(more, str):
+            parts[-1]["text"] = _longer(there if isinstance(there, str | _Text) else "", more)
     elif len(parts) < _MOST_PARTS:
         parts.append(part)
 

@@ -3,7 +3,8 @@
     python tests/fuzzing/guided.py TARGET SECONDS [FOLDER]
 
 A failure ends it with a traceback and the input in FOLDER (a temporary one unless said); what it finds becomes a named
-case of the property tests. `pip install 'reproof[fuzz]'`; not in CI, where the property tests are.
+case of the property tests. Needs `pip install atheris`; not in CI, where the property
+tests are.
 """
 
 from __future__ import annotations

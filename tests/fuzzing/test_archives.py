@@ -101,14 +101,31 @@ def rewritten(draw: Any, members: dict[str, bytes]) -> dict[str, bytes]:
     return {**members, name: text}
 
 
+CRAFTED: list[tuple[str, dict[str, Any]]] = [
+    ("plan.json", {"seeds": []}),
+    ("plan.json", {"entropy": "-1"}),
+    ("/instance.json", {"digest": None}),
+    ("rerun.json", {"slots": 10**9}),
+]
+"""Records that are of the right kind, and of which nothing can follow."""
+
+
+def edited(members: dict[str, bytes], end: str, **change: Any) -> dict[str, bytes]:
+    """Members of which one says something else; keys with None are left out."""
+    name = next(name for name in sorted(members) if name.endswith(end))
+    told = {key: value for key, value in {**json.loads(members[name]), **change}.items() if value is not None}
+    return {**members, name: json.dumps(told).encode()}
+
+
 def test_records(effort: Effort, packed: Packed, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a record says: it is scored again, or refused in a sentence, and nothing of it stays."""
     monkeypatch.setenv("REPROOF_PAPERS_PATH", str(home / "papers"))
     verifier = Verifier(results=tmp_path / "results")
     whole = members_of(packed.archive)
     parts = {name: text for name, text in whole.items() if name != MANIFEST}
+    odd = [edited(parts, end, **change) for end, change in CRAFTED]
 
-    @effort.over(rewritten(parts), few=4)
+    @effort.over(rewritten(parts), few=4, cases=odd)
     def check(members: dict[str, bytes]) -> None:
         archive = write_tar(tmp_path / "a", in_order(corrected({MANIFEST: whole[MANIFEST], **members})))
         found = answered(lambda: verifier.verify(archive, quick=True), ReproofError, seconds=30.0)

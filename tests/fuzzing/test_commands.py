@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from fuzzing.effort import LONGEST_MESSAGE, Effort, within
 from fuzzing.material import TEXTS, changed, damaged
 from hypothesis import strategies as st
 
-from harness.cli.main import run
+from harness.cli.main import reproof, run
 from harness.cli.start import VERBS
 from harness.errors import ReproofError
 
@@ -97,6 +98,27 @@ def test_words(effort: Effort, place: Path) -> None:
     def check(verb: str, more: list[str]) -> None:
         _, text = told(verb, *more)
         assert len(text) < 10 * LONGEST_MESSAGE
+
+
+def options() -> list[tuple[str, str]]:
+    """Each option of a verb that takes a value, with its verb."""
+    found = []
+    for verb in IDLE:
+        command = reproof.get_command(None, verb)  # type: ignore[arg-type]
+        for below in getattr(command, "commands", {"": command}).values():
+            name = f"{verb} {below.name}" if below is not command else verb
+            found += [(name, one.opts[-1]) for one in below.params if isinstance(one, click.Option) and not one.is_flag]
+    return found
+
+
+def test_options(effort: Effort, place: Path) -> None:
+    """Each option with each odd value."""
+    long = ("start", "--as"), "/" * 5000, ["tiny"]
+
+    @effort.over(st.sampled_from(options()), st.sampled_from([*ODD, *TEXTS]), words, few=40, cases=[long])
+    def check(named: tuple[str, str], value: str, more: list[str]) -> None:
+        verb, option = named
+        told(*verb.split(), *more[:1], f"{option}={value}")
 
 
 def test_each_verb_with_each_odd_name(place: Path) -> None:

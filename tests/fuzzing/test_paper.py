@@ -11,11 +11,12 @@ import yaml
 from fuzzing.effort import Effort, answered
 from fuzzing.material import TEXTS, changed, damaged
 from hypothesis import strategies as st
-from tiny_paper import MUTATIONS, PAPER, write_paper
+from tiny_paper import METRICS, MUTATIONS, PAPER, write_paper
 
 from harness.errors import PaperError
 from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import read_mutations
+from harness.paper.plugin import load_plugin
 from harness.paper.source import read
 
 TOKENS = (
@@ -85,6 +86,26 @@ def test_each_token_where_a_value_or_a_key_stands(tmp_path: Path, form: str) -> 
     for token in TOKENS:
         (tmp_path / "a.yaml").write_text(form.replace("{}", token))
         answered(lambda: read(tmp_path / "a.yaml"), PaperError)
+
+
+CODE = [
+    b"import sys\nsys.exit(3)\n",
+    b"def f(:\n",
+    b"\0",
+    b"(" * 5000,
+    b"-" * 50_000 + b"1",
+    b"# coding: none\n",
+    b"'\\d'\n",
+]
+
+
+def test_metrics_that_do_not_import(effort: Effort, tmp_path: Path) -> None:
+    file = tmp_path / "metrics.py"
+
+    @effort.over(damaged(METRICS.encode(), marks=CODE), few=15, cases=CODE)
+    def check(data: bytes) -> None:
+        file.write_bytes(data)
+        answered(lambda: load_plugin(file), PaperError)
 
 
 def test_bytes_damaged(effort: Effort, folder: Path) -> None:

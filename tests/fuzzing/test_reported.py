@@ -29,10 +29,10 @@ MARKS = [
 def test_reported(effort: Effort, tiny: Paper) -> None:
     whole = dict.fromkeys(reportable(tiny), 0.81)
 
-    @effort.over(
-        changed(whole).map(lambda value: json.dumps(value).encode()) | damaged(json.dumps(whole).encode(), marks=MARKS),
-        few=30,
-    )
+    shaped = changed(whole).map(lambda value: json.dumps(value).encode())
+    odd = [b"\xff\xfe{}", b"[" * 30_000, *(b'{"exact_relay": ' + mark + b"}" for mark in MARKS)]
+
+    @effort.over(shaped | damaged(json.dumps(whole).encode(), marks=MARKS), few=30, cases=odd)
     def check(data: bytes) -> None:
         with within(5.0):
             found = read_reported({FILE: File(data)}, tiny)

@@ -29,6 +29,8 @@ MARKS = [
     b"\\u202e",
 ]
 
+TIMES = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-02-30", "2026-11-23T08:00:00\0", "")
+
 
 def shown(found: Trajectory) -> Trajectory:
     """All that readers do with it; what is printed is printable."""
@@ -47,10 +49,11 @@ def test_atif(effort: Effort) -> None:
     assert made is not None
     whole = text_of(made).encode()
 
-    @effort.over(
-        changed(json.loads(whole), most=5).map(lambda value: json.dumps(value).encode()) | damaged(whole, marks=MARKS),
-        few=30,
-    )
+    shaped = changed(json.loads(whole), most=5).map(lambda value: json.dumps(value).encode())
+    told = json.loads(whole)
+    odd = [json.dumps({**told, "steps": [{**told["steps"][0], "timestamp": at}]}).encode() for at in TIMES]
+
+    @effort.over(shaped | damaged(whole, marks=MARKS), few=30, cases=[*odd, *MARKS])
     def check(data: bytes) -> None:
         found = answered(lambda: shown(read_trajectory(data, where="there", began=BEGAN)), RecordError)
         if found is not None:
