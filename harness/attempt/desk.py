@@ -311,17 +311,18 @@ class Desk:
                 raise UsageError("what was used is a finite figure, not below 0", where=item, got=value)
         if not text.strip():
             raise UsageError("a note says something", remedy='for example: reproof clock note "read the proof"')
-        spent = self.open_account().used_up_by(used)
-        if spent is not None and not all_of_it:
-            raise UsageError(
-                "that would use up the budget, and what is declared cannot be taken back",
-                where=spent,
-                expected=f"less than {self.account().left(spent):g}",
-                got=used[spent],
-                remedy="if it is so, say it with --yes; when the working time is used up, the attempt is over",
-            )
-        self.witness()  # what is committed by now was there before the time may have been used up
-        self.note("noted", note=text, **used)
+        with self.held():  # two who declare at once may together use up what neither would alone
+            spent = self.open_account().used_up_by(used)
+            if spent is not None and not all_of_it:
+                raise UsageError(
+                    "that would use up the budget, and what is declared cannot be taken back",
+                    where=spent,
+                    expected=f"less than {self.account().left(spent):g}",
+                    got=used[spent],
+                    remedy="if it is so, say it with --yes; when the working time is used up, the attempt is over",
+                )
+            self.witness()  # what is committed by now was there before the time may have been used up
+            self.note("noted", note=text, **used)
         return self.account()
 
     def hand_over(self, to: str) -> Account:

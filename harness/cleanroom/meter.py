@@ -7,7 +7,6 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -36,36 +35,6 @@ class Reading:
     """Something was killed for memory although the job's own limit was not reached: the machine's doing."""
     forks_refused: int = 0
     """How often the limit on processes refused a new one."""
-
-
-def kept_waiting(pids: Iterable[int]) -> float | None:
-    """Seconds that the thread which waited longest stood in line for a processor, ready to run.
-
-    It is the kernel's own count of each thread's life (proc(5), schedstat). Who sleeps is not in line, nor is who steps
-    back behind others by choosing few processors or the idle policy.
-
-    Returns:
-        None where the kernel does not count it.
-    """
-    if not Path("/proc/self/schedstat").exists():
-        return None
-    return max((_in_line(thread) for pid in pids for thread in _threads(pid)), default=0.0)
-
-
-def _threads(pid: int) -> list[Path]:
-    try:
-        return list(Path(f"/proc/{pid}/task").iterdir())
-    except OSError:  # it has just ended
-        return []
-
-
-def _in_line(thread: Path) -> float:
-    try:
-        id = int(thread.name)
-        stepped_back = os.sched_getscheduler(id) == os.SCHED_IDLE or os.sched_getaffinity(id) < os.sched_getaffinity(0)
-        return 0.0 if stepped_back else int((thread / "schedstat").read_text().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
 
 
 class Meter(Protocol):

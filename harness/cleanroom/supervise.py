@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.cleanroom.meter import Meter, Reading, kept_waiting
+from harness.cleanroom.meter import Meter, Reading
 from harness.cleanroom.quota import TreeQuota
 from harness.cleanroom.sandbox import PATIENCE, KilledBy, Limits, Listener, Usage
 from harness.cleanroom.waiting import Waiting
@@ -131,14 +131,13 @@ class Watch:
                 self._listener.usage(self._usage(reading, wall))
             breach = self._breach(reading, wall=wall)
             if breach is not None:
-                self._waited = self._kept_waiting() if breach == "wall" else None
+                self._waited = self._kept_waiting(wall) if breach == "wall" else None
                 return breach
             pause = min(pause * 1.25, _LONGEST)
             look = now + pause
 
-    def _kept_waiting(self) -> float | None:
-        longest = kept_waiting(self._meter.pids())
-        return None if longest is None else longest + self._late
+    def _kept_waiting(self, wall: float) -> float | None:
+        return self._waiting.seconds(wall, fresh=True) + self._late if self._waiting.known else None
 
     def _usage(self, reading: Reading, wall: float) -> Usage:
         return Usage(

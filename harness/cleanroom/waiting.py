@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,9 @@ _MOST = 256
 class Waiting:
     """Adds up, look by look, the time of the thread that has waited longest since the look before.
 
-    Only what is ready to run is counted as waiting, so nobody gains by sleeping; and a job whose threads wait for each
-    other burns CPU time meanwhile, which has a limit of its own. What lived between two looks only is missed.
+    Only what is ready to run is counted as waiting, so nobody gains by sleeping, nor by stepping back behind others:
+    by choosing few processors or the idle policy. A job whose threads wait for each other burns CPU time meanwhile,
+    which has a limit of its own. What lived between two looks only is missed.
     """
 
     def __init__(self, pids: Callable[[], list[int]]) -> None:
@@ -28,6 +30,11 @@ class Waiting:
         self._pids = pids
         self._known: dict[str, float] = {}
         self._seconds, self._last = 0.0, 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether the kernel counts it at all (proc(5), schedstat)."""
+        return Path("/proc/self/schedstat").exists()
 
     def seconds(self, wall: float, *, fresh: bool = False) -> float:
         """What it has waited so far.
@@ -52,5 +59,13 @@ def _delays(pids: list[int]) -> dict[str, float]:
             for task in Path(f"/proc/{pid}/task").iterdir():
                 if len(found) >= _MOST:
                     return found
-                found[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+                found[task.name] = 0.0 if _stepped_back(int(task.name)) else _delay(task)
     return found
+
+
+def _stepped_back(thread: int) -> bool:
+    return os.sched_getscheduler(thread) == os.SCHED_IDLE or os.sched_getaffinity(thread) < os.sched_getaffinity(0)
+
+
+def _delay(task: Path) -> float:
+    return int((task / "schedstat").read_text().split()[1]) / 1e9

@@ -89,10 +89,10 @@ class Mirror:
         self._artifacts = (store.root / "mlflow" / "artifacts").resolve() if is_database(self._uri) else None
         self._store, self._prefix, self._patience = store, prefix, patience
         # Four processes that together create a fresh database break each other's migrations.
-        self._first = FileLock(_lock_of(self._uri, store), timeout=3 * LOCKED_FOR)
         with faults(self._uri):
             if self._artifacts:
                 private_folder(self._artifacts)
+            self._first = FileLock(_lock_of(self._uri, store), timeout=3 * LOCKED_FOR)
             _import_mlflow()  # takes seconds, and eight processes that do so one after the other, a minute
             with self._first:
                 self._client = _Heard(_client(self._uri), sign) if sign else _client(self._uri)
@@ -279,9 +279,8 @@ def _lock_of(uri: str, store: Store) -> Path:
 
     It lies beside a database: in the results folder it would keep only those from each other who share that.
     """
-    if (file := _file_of(uri)) is not None and file.parent.is_dir():
-        return file.with_name(f".{file.name}.lock")
-    return store.lock("mlflow")
+    file = _file_of(uri)
+    return store.lock("mlflow") if file is None else private_folder(file.parent) / f".{file.name}.lock"
 
 
 def _file_of(uri: str) -> Path | None:

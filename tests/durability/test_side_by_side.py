@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 from tiny_paper import lean, write_paper
+from watching import soon
 
 from harness import handing
 from harness.attempt import ledger
@@ -261,6 +263,34 @@ def test_a_clock_is_started_once_and_an_attempt_withdrawn_once(begin: Begin, tmp
     assert len(refused) == 3, ends
     assert all("withdrawn" in str(one) for one in refused)
     assert sum(event.kind == "withdrawn" for event in road.desk.events()) == 1
+
+
+def test_what_is_declared_twice_at_once_is_weighed_together(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Desk, "witness", lambda self: time.sleep(0.2))  # between looking and noting
+    road = begin(results=tmp_path / "results", workspace=tmp_path / "work", cpu=100.0)
+    done = at_once(*(lambda: Desk(folder=road.folder).declare("elsewhere", {"cpu": 60.0}) for _ in range(4)))
+    refused = [one for one in done if isinstance(one, UsageError)]
+    assert len(refused) == 3, done
+    assert all("that would use up the budget" in str(one) for one in refused)
+    assert road.desk.account().used("cpu") == 60.0
+
+
+def test_a_command_runs_on_while_the_work_is_handed_in(begin: Begin, tmp_path: Path) -> None:
+    road = begin(results=tmp_path / "results", workspace=tmp_path / "work", working=36000.0)
+    road.desk.start_clock()
+    script = "touch there; while [ ! -e go ]; do sleep 0.05; done; echo late > late.txt"
+    with ThreadPoolExecutor(1) as pool:
+        command = pool.submit(road_of(Desk(folder=road.folder)).bench.run, ["sh", "-c", script])
+        assert soon(lambda: (road.workspace / "there").exists())
+        taken = hand_in(road, SUBMITTED)
+        (road.workspace / "go").touch()
+        assert command.result(timeout=60).exit == 0
+    kept = road.store.trees / taken.tree
+    assert (kept / "there").exists()
+    assert not (kept / "late.txt").exists()
+    assert [event.data["ended"] for event in road.desk.events() if event.kind == "executed"] == ["done"]
 
 
 def test_what_is_handed_in_twice_at_once_is_one_submission(

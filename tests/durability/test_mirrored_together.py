@@ -1,0 +1,193 @@
+"""Eight harness processes on one results folder and one store of MLflow's that does not exist yet."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_paper import lean, write_paper
+
+from harness.pipeline import Rerun, units_of
+from harness.record.entry import ATTEMPT_TAG, KEY_TAG, KIND_TAG, default_uri
+from harness.record.files import Store
+from harness.record.store import read
+from harness.report.entries import read_results
+from harness.road import Road, resume
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
+MAIN = "from harness.cli.start import main; main()"
+ASKED = [("lean", "reference")] * 4 + [("lean", "starter")] * 2 + [("other", "reference")] * 2
+
+
+def together(lines: list[list[str]], environment: dict[str, str], folder: Path) -> list[tuple[int, str, str]]:
+    """Exit codes, outputs and errors of command lines that are begun at the same moment."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAIN, *words],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for words in lines
+    ]
+    said = [child.communicate(timeout=500) for child in running]
+    return [(child.returncode, *texts) for child, texts in zip(running, said, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two papers, and room for results."""
+    place = tmp_path_factory.mktemp("together")
+    for name in ("lean", "other"):
+        write_paper(place / "papers" / name, lean)
+    return place
+
+
+@pytest.fixture(scope="module")
+def variables(place: Path) -> dict[str, str]:
+    return {**os.environ, "REPROOF_PAPERS_PATH": str(place / "papers"), "XDG_STATE_HOME": str(place / "state")}
+
+
+@pytest.fixture(scope="module")
+def eight(place: Path, variables: dict[str, str]) -> list[tuple[int, str, str]]:
+    """What eight attempts said that were asked for at the same moment, on a results folder that was not there."""
+    lines = [["attempt", f"paper={paper}", f"participant={who}", "results=results", "--json"] for paper, who in ASKED]
+    return together(lines, variables, place)
+
+
+@pytest.fixture(scope="module")
+def roads(place: Path, eight: object, variables: dict[str, str]) -> list[Road]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("REPROOF_PAPERS_PATH", variables["REPROOF_PAPERS_PATH"])
+        names = Store(place / "results").attempts()
+        return [resume(name, place / "results", tell=lambda text: None) for name in names]
+
+
+def ensure_whole(uri: str, roads: list[Road]) -> None:
+    """See that MLflow has each paper once, each attempt once, and each of its runs once."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiments = {found.name: found.experiment_id for found in client.search_experiments()}
+    assert {"lean", "other"} <= {name.rpartition("/")[2] for name in experiments}
+    runs = [run for id in experiments.values() for run in client.search_runs([id], max_results=1000)]
+    kinds = Counter((run.data.tags[KIND_TAG], run.data.tags[ATTEMPT_TAG]) for run in runs)
+    assert {name: count for (kind, name), count in kinds.items() if kind == "attempt"} == {
+        road.attempt.id: 1 for road in roads
+    }
+    for road in roads:
+        keys = [run.data.tags[KEY_TAG] for run in runs
+                if run.data.tags[KIND_TAG] == "run" and run.data.tags[ATTEMPT_TAG] == road.attempt.id]  # fmt: skip
+        wanted = {unit.key for unit in units_of(road, read(road.records / "rerun.json", Rerun))}
+        assert len(keys) == len(wanted)
+        assert set(keys) == wanted
+    assert {run.info.status for run in runs} <= {"FINISHED", "FAILED"}, "none is still said to be running"
+
+
+def test_eight_attempts_at_once_end_as_alone(
+    place: Path, eight: list[tuple[int, str, str]], roads: list[Road], variables: dict[str, str]
+) -> None:
+    assert [code for code, _, _ in eight] == [0] * len(ASKED), [said[-1000:] for _, _, said in eight]
+    answers = [json.loads(text) for _, text, _ in eight]
+    assert [(one["paper"], one["participant"]["kind"]) for one in answers] == ASKED
+    assert {one["attempt"] for one in answers} == {road.attempt.id for road in roads}
+    assert len(roads) == len(ASKED)
+    by_name = {road.attempt.id: road for road in roads}
+    for one in answers:
+        road = by_name[one["attempt"]]
+        assert one["verdict"] == ("PASS" if road.attempt.participant.kind == "reference" else "FAIL")
+        assert json.loads((road.records / "score.json").read_text())["score"] == one["score"]
+        assert [event.kind for event in road.desk.events()].count("scored") == 1
+        assert (road.records / "page.html").read_text().rstrip().endswith("</html>")
+        assert road.workspace.parent == road.folder
+    kept = read_results([place / "results"])
+    assert (len(kept.entries), kept.waiting, kept.left_out) == (len(ASKED), [], [])
+    assert list((place / "results" / "staging").iterdir()) == []
+    [[code, text, said]] = together([["leaderboard", "--all", "--json", "--results", "results"]], variables, place)
+    assert code == 0, said
+    assert json.loads(text)
+    ensure_whole(default_uri(Store(place / "results")), roads)
+
+
+def test_one_fresh_database_for_several_results_folders(
+    place: Path, roads: list[Road], variables: dict[str, str], tmp_path: Path
+) -> None:
+    """They do not share a folder for locks, and the runs of one paper share what MLflow calls datasets."""
+    uri = f"sqlite:///{tmp_path}/fresh/mlflow.db"
+    ensure_mirrored_together(uri, place, roads, variables, tmp_path)
+
+
+def test_one_fresh_server_for_several_results_folders(
+    place: Path, roads: list[Road], variables: dict[str, str], tmp_path: Path
+) -> None:
+    with served(tmp_path) as uri:
+        ensure_mirrored_together(uri, place, roads, variables, tmp_path)
+
+
+def test_one_attempt_is_mirrored_by_several_at_once(
+    place: Path, roads: list[Road], variables: dict[str, str], tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    done = together(
+        [["track", roads[0].attempt.id, "--uri", uri, "--results", "results", "--json"]] * 4, variables, place
+    )
+    assert [code for code, _, _ in done] == [0] * 4, [said[-500:] for _, _, said in done]
+    told = [json.loads(text) for _, text, _ in done]
+    assert len({one["run"] for one in told}) == 1
+    assert sorted(one["added"] for one in told) == [0, 0, 0, told[0]["runs"]]
+
+
+def ensure_mirrored_together(
+    uri: str, place: Path, roads: list[Road], variables: dict[str, str], tmp_path: Path
+) -> None:
+    copies = [tmp_path / f"results{number}" for number in range(4)]
+    for copy in copies:
+        shutil.copytree(place / "results", copy, ignore=shutil.ignore_patterns("mlflow", "locks"))
+    lines = [
+        ["track", road.attempt.id, "--uri", uri, "--results", str(copies[number % len(copies)]), "--json"]
+        for number, road in enumerate(roads)
+    ]
+    done = together(lines, variables, place)
+    assert [code for code, _, _ in done] == [0] * len(roads), [said[-1000:] for _, _, said in done]
+    ensure_whole(uri, roads)
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """A fresh `mlflow server`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+             "--backend-store-uri", f"sqlite:///{folder}/server.db",
+             "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    more = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    child = subprocess.Popen(words, cwd=folder, env={**os.environ, **more}, **quiet)
+    try:
+        until = time.monotonic() + 200
+        while child.poll() is None and time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
