@@ -52,6 +52,10 @@ validity:
     python benchmarks/validity.py
     python benchmarks/curtailment.py
 
+# the lock, held against known vulnerabilities; 3: nobody could be asked about some of it
+audit:
+    python -m supply.audit
+
 # the documentation: its examples run, its links resolve
 docs:
     pytest -n 0 tests/docs

@@ -56,7 +56,7 @@ def test_who_sleeps_on_a_busy_core_is_not(sandbox: Sandbox, one_busy_core: None)
 
 
 def test_patience_ends(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Waiting, "seconds", lambda self, wall: wall)  # as if it waited all the time
+    monkeypatch.setattr(Waiting, "seconds", lambda self, wall, **fresh: wall)  # as if it waited all the time
     done = sandbox.run(Job(command=("sleep", "60"), limits=limits(wall=0.2, patient=True)))
     assert done.killed_by == "wall"
     assert 0.8 <= done.usage.wall < 5.0

@@ -109,7 +109,7 @@ def test_a_results_folder_is_its_owners_alone(verb: Verb, tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_whatever_any_verb_writes_is_its_owners_alone(verb: Verb, tmp_path: Path) -> None:
-    """A plan of agents that ask a model, a person, an archive, a verification, pages: outside of results too."""
+    """A plan of agents that ask a model, a person's attempt, an archive, a verification, pages."""
     for name in ("home", "state"):
         (tmp_path / name).mkdir()
     asks = f"import os; exec(os.environ['ASK']); print(ask('x')); open('reproduction/work.py', 'w').write({WORK!r})"
@@ -128,7 +128,7 @@ def test_whatever_any_verb_writes_is_its_owners_alone(verb: Verb, tmp_path: Path
         verb("attempt", "paper=lean", *local, "tracking=none")
     verb("start", "lean", "--as", "ada", "--workspace", "work/ada", "--consent", "--licence", "MIT")
     for words in (["clock", "start"], ["exec", "--", "sh", "-c", "umask; echo x > made"], ["check"], ["submit"]):
-        verb(*words, folder="work/ada")
+        verb(*words, folder=tmp_path / "work/ada")
     [name] = [path.name for path in (tmp_path / "results/attempts").glob("*-ada-*")]
     verb("report", name, "--page", "page.html")
     verb("pack", name, "--to", "packed.tar.gz")

@@ -106,6 +106,7 @@ class Place:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.said: dict[str, str] = {}
+        self.found: dict[str, set[str]] = {}
         self._paper()
         self._home()
         (root / "configs/tracking").mkdir(parents=True)
@@ -159,7 +160,7 @@ class Place:
 
     def held(self) -> dict[str, set[str]]:
         """Where each secret stands although it may not: files, and what verbs have said."""
-        found = seek(self.root, SECRETS)
+        found = self.found = seek(self.root, SECRETS)
         wrong = {
             name: {path for path in paths if not any(fnmatch(path, allowed) for allowed in HELD.get(name, ()))}
             for name, paths in found.items()
@@ -170,8 +171,8 @@ class Place:
         return {name: paths for name, paths in wrong.items() if paths}
 
     def planted(self) -> set[str]:
-        """The secrets that stand where they may, which shows that we look where they are."""
-        return {name for name, paths in seek(self.root, SECRETS).items() if paths}
+        """The secrets that stand where they may, which shows that we look where they are; after `held`."""
+        return {name for name, paths in self.found.items() if paths}
 
 
 @pytest.fixture
