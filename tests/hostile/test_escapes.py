@@ -42,6 +42,41 @@ def tries(act):
         print("held:", type(error).__name__, error, flush=True)
         return
     print("ESCAPED" if found is not None else "nothing", repr(found)[:500], flush=True)
+def dies(code):
+    # How a child ends that runs machine code of its own: by a signal, or by what it found.
+    pid = os.fork()
+    if pid == 0:
+        try:
+            code()
+        except BaseException:
+            os._exit(77)
+        os._exit(55)
+    status = os.waitpid(pid, 0)[1]
+    print("signal" if os.WIFSIGNALED(status) else "exit", os.waitstatus_to_exitcode(status), flush=True)
+    return None if os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 77 else status
+def machine(code):
+    # Run bytes as machine code, with what they return.
+    import mmap
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return ctypes.CFUNCTYPE(ctypes.c_long)(address)()
+def memory_program():
+    # A program that lies in no file system: it runs, within the same walls.
+    handle = os.memfd_create("x")
+    os.write(handle, open("/usr/bin/id", "rb").read())
+    if os.fork() == 0:
+        os.execve(handle, ["id", "-u"], {})
+    os.wait()
+def first_program():
+    # Overwrites the program of the first process, which is the clean room's own (as CVE-2019-5736 did).
+    return os.open("/proc/1/exe", os.O_WRONLY)
+def raised(kind, to):
+    import resource
+    resource.setrlimit(kind, (to, to))
+    return resource.getrlimit(kind)
+def shared(*words):
+    return call(*words) and None
 def tells(path):
     return os.access(path, os.R_OK) and b"$secret" in path.read_bytes()
 def holds(path):
@@ -85,7 +120,10 @@ REACHES = {
     "an abstract socket": ("socket.socket(socket.AF_UNIX).connect(chr(0) + '$abstract')", "ConnectionRefusedError"),
     "a socket of the host": ("socket.socket(socket.AF_UNIX).connect('$socket')", GONE),
     "raw packets": ("socket.socket(socket.AF_PACKET, socket.SOCK_RAW)", "family not supported"),
-    "the kernel's own sockets": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)", None),
+    "the kernel's own sockets": ("socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)", "family not supported"),
+    "a pair made in another way": ("socket.socketpair(socket.AF_NETLINK)", "Error"),
+    "another machine's abstract socket": ("socket.create_connection(('::1', $port), 2)", "Error"),
+    "all who listen nearby": ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('224.0.0.1', 1))", "OSError"),
     "virtual machines": ("socket.socket(40, socket.SOCK_STREAM)", "family not supported"),
     "the kernel's ciphers": ("socket.socket(38, socket.SOCK_SEQPACKET)", "family not supported"),
 }
@@ -120,6 +158,34 @@ ACTS = {
     "write into the kernel's settings": ("Path('/proc/sys/kernel/hostname').write_text('x')", "OSError"),
     "find cgroups": ("os.listdir('/sys/fs/cgroup')", GONE),
     "leave its cgroup": ("Path('/sys/fs/cgroup/cgroup.procs').write_text('0')", GONE),
+    "a call of 32 bits": (
+        "dies(lambda: machine(b'\\xb8\\x14\\0\\0\\0\\xcd\\x80\\xc3')) if $x86 else print('signal')",
+        "signal",
+    ),
+    "a call of x32": ("dies(lambda: C.syscall(ctypes.c_long(0x40000000 + 39))) if $x86 else print('signal')", "signal"),
+    "a program without a file": ("memory_program()", "65534"),
+    "write another's memory": ("call($process_vm_writev, 1, 0, 0, 0, 0, 0)", DENIED),
+    "the clean room's own program": ("first_program()", "Error"),
+    "its own interpreter": ("os.open(os.path.realpath('/proc/self/exe'), os.O_WRONLY)", "OSError"),
+    "more files than it may": ("raised(7, 1 << 30)", "Error"),
+    "core files": ("raised(4, 1 << 30)", "ValueError"),
+    "where cores go": ("Path('/proc/sys/kernel/core_pattern').write_text('|/tmp/x')", "OSError"),
+    "never to be chosen when memory is short": ("Path('/proc/self/oom_score_adj').write_text('-1000')", "Error"),
+    "the keys of its session": ("call($keyctl, 0, -3, 0)", DENIED),
+    "a key that was asked for": ("call($request_key, b'user', b'x', 0, 0)", DENIED),
+    "real time": ("os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))", DENIED),
+    "a terminal": ("os.open('/dev/tty', os.O_RDWR)", "OSError"),
+    "a terminal's font": ("fcntl.ioctl(0, 0x541C, b'x')", DENIED),
+    "the machine's shared memory": ("[line for line in open('/proc/sysvipc/shm')][1:] or None", "nothing"),
+    "the machine's queues": ("os.listdir('/dev/mqueue') if os.path.isdir('/dev/mqueue') else None", "nothing"),
+    "a loop that mounts": ("os.open('/dev/loop-control', os.O_RDWR)", GONE),
+    "a file system of its own": ("os.open('/dev/fuse', os.O_RDWR)", GONE),
+    "virtual machines of its own": ("os.open('/dev/kvm', os.O_RDWR)", GONE),
+    "the memory of the machine": ("os.open('/dev/mem', os.O_RDWR)", GONE),
+    "the machine's restart": ("Path('/proc/sysrq-trigger').write_text('b')", "Error"),
+    "a file by its number": ("call($open_by_handle_at, -100, 0, 0)", DENIED),
+    "a new way to mount": ("call($fsopen, b'tmpfs', 0)", DENIED),
+    "an old hole that was closed again": ("call($vmsplice, 1, 0, 0, 0)", DENIED),
     "load code into others": ("Path('/etc/ld.so.preload').write_text('/tmp/x.so')", "OSError"),
 }
 
@@ -162,6 +228,7 @@ def wanted(lean_finished: Attempted, tmp_path_factory: pytest.TempPathFactory) -
             "clone": Path(__file__).parents[2], "home": Path.home(), "tmp": folder, "secret": SECRET,
             "port": tcp.getsockname()[1], "address": socket.gethostbyname(socket.gethostname()),
             "abstract": name, "socket": f"/tmp/{name}.sock", "pid": os.getpid(), "prefix": sys.prefix, **numbers(),
+            "x86": platform.machine() == "x86_64",
         }  # fmt: skip
 
 

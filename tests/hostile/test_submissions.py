@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from collections.abc import Callable
@@ -32,6 +33,9 @@ def walk(parameters, seed, instance, out):
         position = [3.0, 1.5, 1.0, 0.75]
         here = out / "position.npy"
 {harm}
+
+
+LEFT = ["/tmp/m", "/dev/shm/m", "/run/m", "/home/m", "/reproof/m", "/reproof/work/m", "/var/tmp/m", "/reproof/run/m"]
 
 
 def headed(header, data):
@@ -81,6 +85,11 @@ HARMS: dict[str, tuple[str, str | None, str]] = {
     "its code changed": ("open('reproduction/work.py', 'w').write('')", LOST, "Read-only file system"),
     "the first process ended": ("os.kill(1, 9); os.kill(os.getppid(), 9); os._exit(7)", None, ""),
     "a smallest number": ("save(here, [5e-324] * 4)", COUNTED, "measured"),
+    "what a run before it has left": ("met = [p for p in LEFT if os.path.exists(p)]; print('MET' * len(met)); [open(p, 'w').close() for p in LEFT if os.access(os.path.dirname(p), os.W_OK)]; assert not met", COUNTED, "measured"),
+    "an output that a daemon goes on changing": ("orphan(lambda: [save(here, [float(i)] * 4) for i in range(10**9)]); time.sleep(0.2)", None, ""),
+    "an output that it holds open": ("os.set_inheritable(os.open(here, os.O_RDWR), True); orphan(lambda: os.execvp('sh', ['sh', '-c', 'while :; do printf x >>/proc/self/fd/3; done; : $token']))", None, ""),
+    "an output by a second name": ("os.link(here, out / 'twin'); here.unlink(); os.symlink('twin', here)", SPOILT, "a symbolic link"),
+    "its input by a second name": ("here.unlink(); os.link(sys.argv[1], here)", LOST, "Invalid cross-device link"),
     "a daemon left behind": ("orphan(lambda: os.execvp('sh', ['sh', '-c', 'sleep 60; : $token']))", COUNTED, ""),
     "records forged": ("[(out / n).write_text('{\"status\": \"completed\"}') for n in ('run.json', 'score.json', 'log.txt', 'metered.npy')]", COUNTED, ""),
     "a log without end": ("[print('x' * 10**5) for _ in range(2000)]", None, ""),
@@ -135,6 +144,10 @@ def test_it_harms_itself_alone(submit: Submit, tight_folder: Path, harm: str, st
     if status not in (COUNTED, None):
         assert (found.verdict, found.score, score.verdict) == (Verdict.MISSING, 0.0, "FAIL")
     for record in records.values():
+        outputs = road.store.run(record.key) / "outputs"
+        digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs.iterdir()}
+        assert digests == dict(record.outputs), "what is judged is what was collected"
+        assert "MET" not in record.log_tail
         text = (road.store.run(record.key) / "log.txt").read_text()
         assert len(text) < 300_000
         assert not {"\x1b", "\u202e"} & set(text)
