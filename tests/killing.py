@@ -129,8 +129,10 @@ class Killer:
     chance: random.Random
     kills: list[Kill] = field(default_factory=list)
     commands: int = 0
+    _since: int = 0
+    """Kills before those of the attempt under way."""
     lengths: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.5))
-    """Seconds that a stage is thought to take; what is drawn for it lies between nothing and half as much again."""
+    """Seconds that a stage is thought to take."""
 
     def attempt(self, *words: object, most: int = 0, stages: Sequence[str] = ()) -> dict[str, Any]:
         """Ask for an attempt, again and again until it ends; its score.
@@ -140,6 +142,7 @@ class Killer:
             most: How many kills at most, at moments drawn by chance.
             stages: Where the kills fall, in place of that.
         """
+        self._since = len(self.kills)
         for target in [*stages, *[""] * most]:
             done = self._struck(words, target or self._target())
             if done is not None:
@@ -161,6 +164,11 @@ class Killer:
         self.lengths |= {name: later - at for (name, at), (_, later) in pairwise(times)}
         (self.place.folder / "begun.log").unlink(missing_ok=True)
 
+    def _window(self, target: str) -> float:
+        """Seconds within which a stage is struck: the more often it was in this attempt, the less of it is left."""
+        had = sum(kill.stage == target for kill in self.kills[self._since :])
+        return 1.2 * self.lengths[target] / (1 + had)
+
     def _target(self) -> str:
         """The stage that the attempt is at, or one to come: mostly near, so that many kills fall into one attempt."""
         if self.chance.random() < STARTING:
@@ -172,7 +180,7 @@ class Killer:
         """One command, killed once it has come to a stage and a while has passed; what it printed if it was quicker."""
         process, began = self.place.start(*words), time.monotonic()
         self.commands += 1
-        waiting, here = self.chance.uniform(0.0, 1.5 * self.lengths[target]), STAGES.index(target)
+        waiting, here = self.chance.uniform(0.0, self._window(target)), STAGES.index(target)
         taken = stage_of(self.place.results)[1]
         while process.poll() is None and not _is_at(stage_of(self.place.results), here, taken):
             assert time.monotonic() - began < PATIENCE, f"it never came to {target}"
