@@ -17,6 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from harness.cleanroom.hierarchy import host
+
 REPROOF = (sys.executable, "-c", "from harness.cli.start import main; main()")
 PATIENCE = 240.0
 STARTING = 0.1
@@ -42,6 +44,8 @@ class Place:
     folder: Path
     environment: dict[str, str]
     results_name: str = "results"
+    started: list[int] = field(default_factory=list)
+    """Process ids of all commands."""
 
     @classmethod
     def made(cls, folder: Path, environment: dict[str, str], bwrap: Path) -> Place:
@@ -65,7 +69,7 @@ class Place:
         return [(float(at), run) for at, _, run in (line.partition(" ") for line in lines)]
 
     def start(self, *words: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*REPROOF, *map(str, words)],
             cwd=self.folder,
             env=self.environment,
@@ -74,11 +78,19 @@ class Place:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        self.started.append(process.pid)
+        return process
 
     def leftovers(self) -> list[str]:
         """What a harness that is at its end must not leave: staged files and folders, beside results or in /tmp."""
         staged = [path for path in self.results.rglob("*") if ".scratch" in path.name or _is_staged(path.name)]
-        return sorted(map(str, [*staged, *(self.folder / "tmp").iterdir()]))
+        mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(self.folder) in line]
+        return sorted(map(str, [*staged, *(self.folder / "tmp").iterdir(), *self._groups(), *mounts]))
+
+    def _groups(self) -> list[Path]:
+        """Control groups of commands that were killed."""
+        groups = [path for base in host().bases for path in base.glob("reproof-*-*-*-*")]
+        return [path for path in groups if int(path.name.split("-")[2]) in self.started]
 
     def alive(self) -> list[str]:
         """Processes that have to do with this place, but for this one; their command lines."""
@@ -117,13 +129,22 @@ class Killer:
     chance: random.Random
     kills: list[Kill] = field(default_factory=list)
     commands: int = 0
+    _since: int = 0
+    """Kills before those of the attempt under way."""
     lengths: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.5))
-    """Seconds that a stage is thought to take; what is drawn for it lies between nothing and half as much again."""
+    """Seconds that a stage is thought to take."""
 
-    def attempt(self, *words: object, most: int) -> dict[str, Any]:
-        """Ask for an attempt, again and again until it ends, killed at most so many times; its score."""
-        for _ in range(most):
-            done = self._struck(words, self._target())
+    def attempt(self, *words: object, most: int = 0, stages: Sequence[str] = ()) -> dict[str, Any]:
+        """Ask for an attempt, again and again until it ends; its score.
+
+        Args:
+            words: The verb and what is asked for.
+            most: How many kills at most, at moments drawn by chance.
+            stages: Where the kills fall, in place of that.
+        """
+        self._since = len(self.kills)
+        for target in [*stages, *[""] * most]:
+            done = self._struck(words, target or self._target())
             if done is not None:
                 return done
         return self.whole(*words)
@@ -143,8 +164,15 @@ class Killer:
         self.lengths |= {name: later - at for (name, at), (_, later) in pairwise(times)}
         (self.place.folder / "begun.log").unlink(missing_ok=True)
 
+    def _window(self, target: str) -> float:
+        """Seconds within which a stage is struck: the more often it was in this attempt, the less of it is left."""
+        had = sum(kill.stage == target for kill in self.kills[self._since :])
+        return 1.2 * self.lengths[target] / (1 + had)
+
     def _target(self) -> str:
         """The stage that the attempt is at, or one to come: mostly near, so that many kills fall into one attempt."""
+        if self.chance.random() < STARTING:
+            return "asked"
         to_come = STAGES[STAGES.index(stage_of(self.place.results)[0]) % STAGES.index("done") : -1]
         return to_come[min(int(self.chance.expovariate(1.0)), len(to_come) - 1)]
 
@@ -152,9 +180,7 @@ class Killer:
         """One command, killed once it has come to a stage and a while has passed; what it printed if it was quicker."""
         process, began = self.place.start(*words), time.monotonic()
         self.commands += 1
-        if self.chance.random() < STARTING:
-            target = "asked"
-        waiting, here = self.chance.uniform(0.0, 1.5 * self.lengths[target]), STAGES.index(target)
+        waiting, here = self.chance.uniform(0.0, self._window(target)), STAGES.index(target)
         taken = stage_of(self.place.results)[1]
         while process.poll() is None and not _is_at(stage_of(self.place.results), here, taken):
             assert time.monotonic() - began < PATIENCE, f"it never came to {target}"

@@ -69,7 +69,8 @@ def _one(place: Place, *, as_json: bool) -> None:
             carrier.close()
             raise
         except KeyboardInterrupt:
-            teller.say(f"interrupted; the same command goes on{_or(place, carrier)}")
+            cancelled = carrier.standing.state == "cancelled"
+            teller.say("cancelled" if cancelled else f"interrupted; the same command goes on{_or(place, carrier)}")
             raise
     print_json(result.model_dump(mode="json")) if as_json else show(road, result)
     carrier.close()
@@ -88,19 +89,22 @@ def _ended(place: Place, carrier: Carrier, teller: Any) -> tuple[Road, Score]:
 
     Raises:
         SubmissionError: It was refused.
+        UsageError: It was cancelled before it began, or in its midst.
     """
-    from harness.errors import SubmissionError
+    from harness.errors import SubmissionError, UsageError
     from harness.pipeline import kept_score
     from harness.plan.asked import thawed
     from harness.road import resume
 
     [item] = carrier.standing.items
     last = item.last
-    assert last is not None
+    if last is None or last.ended is None:
+        raise UsageError(
+            "this attempt was cancelled", where=place.folder.name, remedy="the same command begins it anew"
+        )
     private = thawed(item.item).private_path
     road = resume(last.attempt, place.store.root, tell=teller.say, progress=teller.progress, private_path=private)
     result = kept_score(road.records) if item.state == "scored" else None
     if result is None:
-        said = last.ended.said if last.ended else "it came to no end"
-        raise SubmissionError(said.removeprefix("refused: "), where=last.attempt)
+        raise SubmissionError(last.ended.said.removeprefix("refused: "), where=last.attempt)
     return road, result

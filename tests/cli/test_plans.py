@@ -8,7 +8,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,42 @@ def test_a_cancelled_plan_is_not_resumed(
     assert json.loads(out)["state"] == "cancelled"
     assert "cancelled; the attempt under way was interrupted" in said
     assert "this plan was cancelled" in str(here("plan", "resume").exception)
+
+
+def test_one_attempt_is_a_plan_that_the_same_command_goes_on_with(
+    cli: Cli, here: Here, begin: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    words = (*slow(tmp_path / "go")[:-1], "--json")
+    with begin(*words) as running:
+        begun(tmp_path)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "interrupted; the same command goes on" in said
+    [left] = json.loads(here("plan", "list", "--json").output)
+    assert (left["state"], left["attempts"]) == ("interrupted", 1)
+    (tmp_path / "go").touch()
+    done = cli(*words)
+    assert f"goes on with what the same command has left (plan {left['plan']})" in done.stderr
+    assert json.loads(done.stdout)["verdict"] == "FAIL"
+    assert [plan["state"] for plan in json.loads(here("plan", "list", "--json").output)] == ["done"]
+
+
+def test_an_attempt_that_is_cancelled_before_it_begins_is_told(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.plan import again, journal
+
+    made = again.made_plan
+
+    @contextmanager
+    def cancelled(*words: Any, **more: Any) -> Iterator[Any]:
+        with made(*words, **more) as place:
+            journal.note(place.journal, "cancelling")
+            yield place
+
+    monkeypatch.setattr(again, "made_plan", cancelled)
+    told = here("attempt", "paper=lean", "participant=reference", "tracking=none", "sandbox=process").exception
+    assert isinstance(told, UsageError)
+    assert "this attempt was cancelled" in str(told)
 
 
 def taken_up(folder: Path) -> int:

@@ -169,7 +169,7 @@ def ensure_no_attempt_of_nobody(place: Place, counting: set[str]) -> None:
 
 
 def test_a_few_kills_in_the_midst_of_an_attempt_change_nothing(place: Place, killer: Killer) -> None:
-    told = killer.attempt(*LEAN, most=3)
+    told = killer.attempt(*LEAN, stages=("at work", "handed in", "scored"))
     road = ensure_whole(place, told)
     ensure_no_attempt_of_nobody(place, {road.attempt.id})
     print(killer.figures())
