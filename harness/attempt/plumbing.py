@@ -153,9 +153,10 @@ def lay_repository(git_dir: Path, objects: Objects, *, head: str, bare: bool) ->
     """Write a repository of loose objects, with `main` at one commit; no hooks, templates or remotes."""
     for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
         (git_dir / folder).mkdir(parents=True)
-    (git_dir / "HEAD").write_text(f"ref: refs/heads/{BRANCH}\n")
-    (git_dir / "refs/heads" / BRANCH).write_text(f"{head}\n")
-    (git_dir / "config").write_text(_CONFIG.format(bare=str(bare).lower()))
+    with named(git_dir):
+        (git_dir / "HEAD").write_text(f"ref: refs/heads/{BRANCH}\n")
+        (git_dir / "refs/heads" / BRANCH).write_text(f"{head}\n")
+        (git_dir / "config").write_text(_CONFIG.format(bare=str(bare).lower()))
     for name, framed in objects.items():
         add_object(git_dir, name, framed)
 
