@@ -97,6 +97,7 @@ def test_folders_keep_others_out_where_python_calls_us(lean_folder: Path, tmp_pa
     assert len(kept) > 10
 
 
+@pytest.mark.slow
 def test_a_results_folder_is_its_owners_alone(verb: Verb, tmp_path: Path) -> None:
     """SQLite, MLflow, Git, the clean room and we ourselves have written into it."""
     (tmp_path / "results").mkdir(mode=0o755)
