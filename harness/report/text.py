@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.plain import plain as plain
+from harness.errors import plain as plain
 
 _FORMULA = "=+-@＝＋－＠"
 
