@@ -94,7 +94,7 @@ _UNFIT = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 def _show(error: click.ClickException) -> None:
     """What click says of the words that were typed, which may hold anything."""
-    from harness.plain import plain
+    from harness.errors import plain
 
     said = io.StringIO()
     error.show(said)
@@ -102,7 +102,7 @@ def _show(error: click.ClickException) -> None:
 
 
 def _say(error: ReproofError) -> None:
-    from harness.plain import plain
+    from harness.errors import plain
 
     text = json.dumps(error.as_dict()) if "--json" in sys.argv else f"reproof: {plain(str(error))}"
     click.echo(text, err=True)

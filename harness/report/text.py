@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from harness.plain import plain as plain
+from harness.errors import plain as plain
 
 _PILED = re.compile("[^\x00-\u02ff]{9,}")
 """Where so many characters follow one another that may be marks, they are looked at."""
