@@ -41,7 +41,7 @@ def status(road: Road) -> str:
 def checked(begin: Begin, answered: Callable[[Road], Road]) -> tuple[Road, Check]:
     """Checked with work that was never committed, after a submission whose plan is drawn."""
     road = begin()
-    commit(road.workspace, {"notes.txt": "x"})
+    commit(road.workspace, {"notes.txt": "of a rehearsal"})  # nobody else's tree, whose runs would be there
     road.desk.note("resumed")
     hand_in(road, Outcome(note="", ended="submitted"))
     answered(road)

@@ -10,7 +10,7 @@ from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import SandboxSettings
 from harness.config import Settings
 from harness.errors import UsageError
-from harness.handing import ensure_no_password, ensure_no_person, granted
+from harness.handing import ensure_no_password, ensure_no_person, ensure_out_of_reach, granted
 from harness.paper.load import open_paper
 from harness.plan.plan import Item
 from harness.readiness import ensure_ready as ensure_equipped
@@ -109,6 +109,7 @@ def ensure_ready(settings: Settings) -> tuple[str, str]:
     """
     ensure_no_person(settings)
     ensure_no_password(settings.tracking.uri)
+    ensure_out_of_reach(settings.results)
     paper = open_paper(settings.paper, private_path=settings.private_path)
     budget = granted(paper, settings.budget)
     if not paper.private.is_dir():
