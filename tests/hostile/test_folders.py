@@ -57,7 +57,9 @@ class Typist:
 def typist(lean_finished: Attempted, environment: dict[str, str], tmp_path: Path) -> Typist:
     """In a copy of the reference's finished attempt's records, and in a folder that knows them all."""
     results, mark, program = tmp_path / "results", tmp_path / "mark", tmp_path / "bin" / "reproof"
-    shutil.copytree(lean_finished[0].store.root, results, ignore=shutil.ignore_patterns("mlflow", "locks"))
+    shutil.copytree(
+        lean_finished[0].store.root, results, symlinks=True, ignore=shutil.ignore_patterns("mlflow", "locks")
+    )
     name = lean_finished[0].attempt.id
     for other in (results / "attempts").iterdir():
         if other.name != name:
