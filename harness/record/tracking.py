@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import time
 import warnings
@@ -13,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from harness.folders import state_folder
 from harness.record.away import LOCKED_FOR, faults, settings_of_mlflow, wait_for
 from harness.record.entry import (
     ATTEMPT_TAG,
@@ -34,6 +36,7 @@ from harness.record.views import experiment_tags
 from harness.scratch import scratch
 
 _AT_ONCE = 8  # calls on a server, which spends most of each waiting
+_MOMENT = 5.0  # seconds
 Progress = Callable[[int, int, str], None]
 Sign = Callable[[], object]
 
@@ -87,7 +90,7 @@ class Mirror:
         self._uri = uri or default_uri(store)
         # A server keeps artifacts where it was told to; beside a bare database they would land in the current folder.
         self._artifacts = (store.root / "mlflow" / "artifacts").resolve() if is_database(self._uri) else None
-        self._store, self._prefix, self._patience = store, prefix, patience
+        self._store, self._prefix, self._patience, self._sign = store, prefix, patience, sign
         # Four processes that together create a fresh database break each other's migrations.
         with faults(self._uri):
             if self._artifacts:
@@ -105,7 +108,7 @@ class Mirror:
         Raises:
             MirrorFault: The store failed; the records are whole, and mirroring can be repeated.
         """
-        with faults(self._uri), FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR):
+        with faults(self._uri), self._turn(), FileLock(self._store.lock(f"mlflow-{attempt}"), timeout=3 * LOCKED_FOR):
             with self._first:
                 experiment = self._experiment(paper)
             kept = self._kept(experiment.experiment_id, attempt)
@@ -123,6 +126,31 @@ class Mirror:
                 self._set(old, {STALE_TAG: "yes", PARENT_TAG: run})
             self._fill(run, parent.tagged({ATTEMPT_TAG: attempt, STALE_TAG: "no"}))
         return Mirrored(run=run, runs=len(children), added=len(fresh), stale=len(stale))
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One after the other of this user's processes sends to a server: several at once time each other out there.
+
+        Raises:
+            TimeoutError: Others sent for longer than our patience.
+        """
+        if is_database(self._uri):
+            yield
+            return
+        name = hashlib.sha256(self._uri.encode()).hexdigest()[:32]
+        lock, until = FileLock(private_folder(state_folder() / "mirrors") / f"{name}.lock"), self._until()
+        while not _taken(lock):
+            if time.monotonic() > until:
+                raise TimeoutError(f"others were sending to it for {self._patience:.0f} s")
+            if self._sign is not None:
+                self._sign()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _until(self) -> float:
+        return time.monotonic() + self._patience
 
     def _experiment(self, paper: str) -> Any:
         name = f"{self._prefix}{paper}"
@@ -208,7 +236,7 @@ class Mirror:
 
     def _send(self, experiment: str, entries: list[Entry], progress: Progress | None) -> None:
         """Write runs by MLflow's own calls, several at once, within our patience."""
-        until = time.monotonic() + self._patience
+        until = self._until()
 
         def send(entry: Entry) -> None:
             if time.monotonic() > until:
@@ -256,6 +284,14 @@ class Mirror:
             old = shown.get((name, step))
             if old is None or not (old == value or (math.isnan(old) and math.isnan(value))):
                 yield name, value, step
+
+
+def _taken(lock: FileLock) -> bool:
+    """Whether a lock could be taken within a moment."""
+    with contextlib.suppress(Timeout):
+        lock.acquire(timeout=_MOMENT)
+        return True
+    return False
 
 
 @contextmanager
