@@ -17,7 +17,8 @@ test *words:
 
 # the tests that take longer, and those that need a browser or a database server
 slow *words:
-    pytest -n 0 -m "(slow or browser) and not agents and not exchange" {{words}}
+    pytest -m "(slow or browser) and not agents and not exchange" --ignore=tests/benchmarks --ignore=tests/gateway {{words}}
+    pytest -n 0 -m "(slow or browser) and not agents and not exchange" tests/benchmarks tests/gateway
 
 # the pages in Chromium (Debian's); REPROOF_SHOTS=FOLDER keeps the screenshots
 browser *words:
