@@ -97,6 +97,7 @@ def _drawn(generator: Any, file: Path, experiment: str, index: int, rng: np.rand
         drawn = generator.draw(experiment, rng)
         arrays = {key: value for key, value in drawn.items() if isinstance(value, np.ndarray)}
         values = json.loads(canonical({key: value for key, value in drawn.items() if key not in arrays}))
+        json.dumps(values, allow_nan=False)  # RUN.json is read by programs in any language, and JSON has no NaN
     except Exception as error:
         raise PaperError(
             f"the generator of held-out instances failed for {experiment}",
