@@ -44,13 +44,16 @@ class EpisodeLog:
         self._file = path.open("xb")
         self._rows = np.zeros(_KEPT, dtype=ROW)
         self._count = 0
+        self._lost: OSError | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.flush()
-        self._file.close()
+        try:
+            self.flush()
+        finally:
+            self._file.close()
 
     def add(self, *row: float) -> None:
         """Add a row, its values in the order of `ROW`."""
@@ -60,9 +63,19 @@ class EpisodeLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is still in memory."""
-        self._file.write(self._rows[: self._count].tobytes())
-        self._file.flush()
+        """Write what is still in memory.
+
+        Raises:
+            OSError: It cannot be written, or something before it could not: such a log never ends well.
+        """
+        if self._lost is not None:
+            raise self._lost
+        try:
+            self._file.write(self._rows[: self._count].tobytes())
+            self._file.flush()
+        except OSError as error:
+            self._lost = error
+            raise
         self._count = 0
 
 
