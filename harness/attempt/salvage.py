@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +13,7 @@ from harness.attempt.repository import ensure_plain
 from harness.attempt.submission import DEFAULT_LIMITS, IntakeLimits
 from harness.cleanroom.sandbox import Mount, Sandbox
 from harness.errors import SubmissionError
+from harness.scratch import scratch
 
 MESSAGE = "What of this work can be taken in"
 _LISTED = 32 << 20
@@ -84,8 +84,8 @@ def salvage(
 
 def _listing(workspace: Path, commit: str, *, sandbox: Sandbox, limits: IntakeLimits) -> bytes:
     mount, files = Mount(source=workspace.resolve(), target=WORK), ("head", "listing")
-    with tempfile.TemporaryDirectory(prefix="reproof-salvage-") as scratch:
-        out, words = Path(scratch), (WORK, commit, str(_LISTED))
+    with scratch("salvage") as out:
+        words = (WORK, commit, str(_LISTED))
         done = run_git(
             sandbox, LIST, *words, mounts=(mount,), files=files, into=out, limits=limits.work, idle=limits.idle
         )
@@ -132,8 +132,8 @@ def _commit(
     limits: IntakeLimits,
 ) -> str:
     listed = b"".join(f"{entry.mode} {entry.name}\t{entry.path}\0".encode() for entry in entries)
-    with tempfile.TemporaryDirectory(prefix="reproof-salvage-") as scratch:
-        into, given = Path(scratch, "out"), Path(scratch, "list")
+    with scratch("salvage") as staging:
+        into, given = staging / "out", staging / "list"
         into.mkdir()
         given.write_bytes(listed)
         mounts = (

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.record.away import settings_of_mlflow
 from harness.record.entry import default_uri, is_database
 from harness.record.files import Store
 from harness.record.views import ATTEMPTS
+from harness.scratch import scratch
 
 HOST, PORT = "127.0.0.1", 5000
 _TRIES = 100
@@ -93,7 +93,7 @@ def serve(found: Interface) -> None:
     """
     settings_of_mlflow()
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": found.uri, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with tempfile.TemporaryDirectory(prefix="reproof-mlflow-") as empty:
+    with scratch("mlflow") as empty:
         # what lies in the current folder may be anybody's: nothing of it is imported or read, by workers neither
         safe = {**environment, "PYTHONSAFEPATH": "1"}
         # its own group, so that an interrupt meets us alone and its workers end with it
