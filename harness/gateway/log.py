@@ -43,6 +43,7 @@ class EpisodeLog:
         self._file = path.open("xb")
         self._rows = np.zeros(_KEPT, dtype=ROW)
         self._count = 0
+        self._lost: OSError | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -59,9 +60,19 @@ class EpisodeLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is still in memory."""
-        self._file.write(self._rows[: self._count].tobytes())
-        self._file.flush()
+        """Write what is still in memory.
+
+        Raises:
+            OSError: It cannot be written, or something before it could not: such a log never ends well.
+        """
+        if self._lost is not None:
+            raise self._lost
+        try:
+            self._file.write(self._rows[: self._count].tobytes())
+            self._file.flush()
+        except OSError as error:
+            self._lost = error
+            raise
         self._count = 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from harness.cleanroom.sandbox import Completed, Isolation, Job, Sandbox, Sandbo
 from harness.cli.main import run
 from harness.config import Settings
 from harness.errors import HarnessFault
+from harness.gateway.log import EpisodeLog
 from harness.handing import hand_in, hand_out, work
 from harness.paper.load import Paper
 from harness.proxy.account import SPENT, Account
@@ -328,6 +330,18 @@ def test_a_model_s_journal_and_account_are_never_half_written(disk: SmallDisk) -
     disk.free()
     journal.write(exchange(1, "lost " * 4000))  # which nothing may now refer to as if it stood there
     assert [one.request["messages"][0]["content"][:6] for one in exchanges(path)] == ["before", "lost l"]
+
+
+def test_an_episode_log_that_lost_rows_never_ends_well(disk: SmallDisk) -> None:
+    """Closing what is open overlooks errors: they come back at the end, also where there is room by then."""
+    log = EpisodeLog(disk.path / "log")
+    disk.leave(4 * KIB)
+    with contextlib.suppress(OSError):
+        for episode in range(1024):
+            log.add(0, 0, 1, 0, episode, 1, -1, 0.0, episode, 0.0)
+    disk.free()
+    with pytest.raises(OSError, match="No space left"), log:
+        pass
 
 
 @pytest.mark.slow
