@@ -342,18 +342,15 @@ def test_a_database_on_a_disk_that_is_full_or_read_only(
 
 
 @pytest.mark.slow
-def test_a_database_that_was_removed_is_made_again(lean_finished: Attempted, tmp_path: Path) -> None:
+def test_a_database_whose_folder_was_removed_is_made_again(lean_finished: Attempted, tmp_path: Path) -> None:
     file = tmp_path / "gone" / "m.db"
-    file.parent.mkdir()
     for _ in range(2):
         done = track(lean_finished[0], uri=f"sqlite:///{file}", apart=True)
         assert done is not None
         assert done.added == done.runs > 5
         with closing(sqlite3.connect(file)) as made:
             assert made.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (done.runs + 1,)
-        file.unlink()
-    shutil.rmtree(file.parent)
-    assert "folder" in str(held_up(lean_finished[0], f"sqlite:///{file}")[1].remedy)
+        shutil.rmtree(file.parent)
 
 
 @pytest.mark.slow
