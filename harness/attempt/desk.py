@@ -24,7 +24,7 @@ from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, dis
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
-from harness.record.files import NO_JSON, Slip, locked_file, private_file, read_slip, write_text
+from harness.record.files import NO_JSON, Slip, locked_file, named, private_file, read_slip, write_text
 
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
@@ -155,8 +155,9 @@ class Desk:
             if not _taken_at_once(descriptor):
                 tell(_who_is_there(descriptor, self.attempt.id))
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} {doing}".encode(), 0)
+            with named(self.folder / STAGE):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()} {doing}".encode(), 0)
             self._taken.append(doing)
             yield
         finally:

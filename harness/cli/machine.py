@@ -21,7 +21,13 @@ DEMO = ("paper=tree_search", "participant=reference")
 @click.command()
 @click.option("--sandbox", type=click.Choice(["bubblewrap", "process"]), default="bubblewrap", show_default=True)
 @click.option("--waive", multiple=True, help="Do without this property.")
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="Where records are kept.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    callback=records_here,
+    help="Where records are kept.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 def doctor(sandbox: str, waive: tuple[str, ...], results: Path, as_json: bool) -> None:
     """Say what this machine can and cannot guarantee, each property tried out.

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from harness.errors import RecordError, UsageError, unknown
-from harness.record.files import Slip, Store, Time, canonical, land, private_file, read_slip, write_slip
+from harness.record.files import Slip, Store, Time, canonical, land, named, private_file, read_slip, write_slip
 
 FILE, JOURNAL, LOCK = "plan.json", "journal.jsonl", "plan.lock"
 """In the plan's folder."""
@@ -134,8 +134,9 @@ def _held(folder: Path) -> Iterator[bool]:
     try:
         mine = _locked(descriptor)
         if mine:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            with named(folder / LOCK):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield mine
     finally:
         os.close(descriptor)
