@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from mlflow_servers import server
 from tiny_paper import lean, write_paper
 
 from harness.pipeline import Rerun, units_of
@@ -135,7 +129,7 @@ def test_one_fresh_database_for_several_results_folders(
 def test_one_fresh_server_for_several_results_folders(
     place: Path, roads: list[Road], variables: dict[str, str], tmp_path: Path
 ) -> None:
-    with served(tmp_path) as uri:
+    with server(tmp_path, "--backend-store-uri", f"sqlite:///{tmp_path}/server.db") as uri:
         ensure_mirrored_together(uri, place, roads, variables, tmp_path)
 
 
@@ -165,29 +159,3 @@ def ensure_mirrored_together(
     done = together(lines, variables, place)
     assert [code for code, _, _ in done] == [0] * len(roads), [said[-1000:] for _, _, said in done]
     ensure_whole(uri, roads)
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """A fresh `mlflow server`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    words = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-             "--backend-store-uri", f"sqlite:///{folder}/server.db",
-             "--artifacts-destination", str(folder / "artifacts")]  # fmt: skip
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    more = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    child = subprocess.Popen(words, cwd=folder, env={**os.environ, **more}, **quiet)
-    try:
-        until = time.monotonic() + 200
-        while child.poll() is None and time.monotonic() < until:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
