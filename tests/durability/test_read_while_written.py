@@ -65,7 +65,7 @@ def meanwhile(write: Callable[[], object]) -> Iterator[Callable[[], bool]]:
 def scored(lean_finished: Attempted, tmp_path: Path) -> Road:
     """A scored attempt that tests may write to."""
     source = lean_finished[0]
-    shutil.copytree(source.store.root, tmp_path / "results", ignore=shutil.ignore_patterns("mlflow"))
+    shutil.copytree(source.store.root, tmp_path / "results", symlinks=True, ignore=shutil.ignore_patterns("mlflow"))
     road = road_of(Desk(folder=tmp_path / "results" / "attempts" / source.attempt.id))
     write_page(road.desk)
     return road

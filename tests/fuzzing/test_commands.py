@@ -168,7 +168,7 @@ READERS = (
 def test_records(effort: Effort, place: Path, lean_finished: Any, record: str) -> None:
     """Every verb that reads an attempt, on one whose record was changed."""
     road = lean_finished[0]
-    shutil.copytree(road.store.root, place / "results", ignore=shutil.ignore_patterns("mlflow", "locks"))
+    shutil.copytree(road.store.root, place / "results", symlinks=True, ignore=shutil.ignore_patterns("mlflow", "locks"))
     [file] = (place / "results/attempts" / road.attempt.id).rglob(record)
     whole = file.read_bytes()
     first = whole.splitlines()[0] + b"\n"

@@ -394,7 +394,7 @@ def test_the_page_lies_there_before_the_mirror_is_filled(lean_finished: Attempte
 def kept(lean_finished: Attempted, tmp_path: Path) -> tuple[str, Path]:
     """The lean attempt's name, and a results folder with a copy of it."""
     road = lean_finished[0]
-    shutil.copytree(road.store.root, tmp_path / "kept")
+    shutil.copytree(road.store.root, tmp_path / "kept", symlinks=True)
     return road.attempt.id, tmp_path / "kept"
 
 
