@@ -29,7 +29,9 @@ AWAY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 def results(lean_finished: Attempted, tmp_path: Path) -> Path:
     """A results folder with one scored attempt, of which tests may make what they like."""
     copied = tmp_path / "results"
-    shutil.copytree(lean_finished[0].store.root, copied, symlinks=True, ignore=shutil.ignore_patterns("mlflow", "locks"))
+    shutil.copytree(
+        lean_finished[0].store.root, copied, symlinks=True, ignore=shutil.ignore_patterns("mlflow", "locks")
+    )
     for folder in (copied / "attempts").iterdir():
         if folder.name != lean_finished[0].attempt.id:
             shutil.rmtree(folder)
