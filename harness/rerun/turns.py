@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.folders import state_folder
-from harness.record.files import private_folder
+from harness.record.files import private_file, private_folder
 
 _OFTEN = 0.05
 """Seconds between two looks whether a place is free."""
@@ -53,7 +53,7 @@ def _folder(otherwise: Path) -> Path:
 def _free(folder: Path, places: int) -> Iterator[int]:
     """The free places, each locked by now."""
     for number in range(places):
-        descriptor = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = private_file(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
