@@ -9,6 +9,7 @@ import click
 
 from harness.cli.desk import attempt_argument, desk_of, private_option, results_option
 from harness.cli.terminal import as_json, print_json
+from harness.report.text import echo
 
 
 @click.command()
@@ -43,7 +44,7 @@ def pack(
         print_json(packed_facts(found))
         return
     for line in pack_lines(found):
-        click.echo(line)
+        echo(line)
 
 
 @click.command()
@@ -89,5 +90,5 @@ def verify(
     if as_json:
         print_json(verification_facts(found))
     for line in [] if as_json else verification_lines(found):
-        click.echo(line)
+        echo(line)
     sys.exit(0 if found.same else 1)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from harness.cli.terminal import print_json
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.errors import HarnessFault
@@ -37,7 +36,7 @@ def run_attempts(overrides: Sequence[str], *, as_json: bool, anew: bool = False)
     with plan_for(items, overrides, results=results, now=datetime.now(UTC), anew=anew) as (place, before):
         if before:
             said = "goes on with what the same command has left"
-            click.echo(f"{said} (plan {place.folder.name}); --anew begins it anew", err=True)
+            echo(f"{said} (plan {place.folder.name}); --anew begins it anew", err=True)
         if len(items) == 1:
             _one(place, as_json=as_json)
         else:

@@ -12,6 +12,7 @@ import click
 from harness.cli.completion import offer_overrides
 from harness.cli.desk import attempt_argument, desk_of, private_option, results_option
 from harness.cli.terminal import as_json, print_json
+from harness.report.text import echo
 
 PATIENCE = 120.0
 """Seconds that the mirror of one attempt may take before its participant is no longer kept waiting."""
@@ -120,7 +121,7 @@ def show(road: Road, result: Score) -> None:
 
     print_score(result, points_in(road.records) if road.whole else [])
     for line in where_to_look(road):
-        click.echo(line)
+        echo(line)
 
 
 def _road(name: str | None, results: Path, private_path: Path | None, teller: Any) -> Road:
@@ -221,7 +222,7 @@ def rescore(name: str | None, paper: str | None, results: Path, private_path: Pa
         print_json([change.model_dump(mode="json") for change in changes])
         return
     for line in change_lines(changes, paper):
-        click.echo(line)
+        echo(line)
 
 
 def rescored(paper: str, results: Path, private_path: Path | None) -> list[Change]:
@@ -261,17 +262,16 @@ def report(name: str | None, results: Path, svg: Path | None, page: Path | None,
     from harness.report.appeals import dispute_lines
     from harness.report.kept import kept_score, latest_submission, points_in
     from harness.report.table import draw_score, print_score
-    from harness.report.text import plain
 
     desk = desk_of(name, results)
     folder = latest_submission(desk)
     result, points, open_questions = kept_score(desk, of=folder), points_in(folder), disputes(desk)
-    drawn = leave_page(desk, lambda text: click.echo(plain(text), err=True), of=folder)
+    drawn = leave_page(desk, lambda text: echo(text, err=True), of=folder)
     if page is not None and drawn is not None:
         _copy(drawn, page)
     if svg is not None:
         draw_score(result, points, svg)
-        click.echo(f"drawn: {svg}", err=True)
+        echo(f"drawn: {svg}", err=True)
     if as_json:
         more: dict[str, Any] = {"page": str(drawn) if drawn else None}
         more["over_time"] = [point.model_dump(mode="json") for point in points]
@@ -279,12 +279,12 @@ def report(name: str | None, results: Path, svg: Path | None, page: Path | None,
     elif svg is None:
         print_score(result, points)
         if instead := desk.account().instead:
-            click.echo(f"not all handed in: {plain(instead)}")
+            echo(f"not all handed in: {instead}")
         for line in dispute_lines(open_questions):
-            click.echo(line)
+            echo(line)
         for path in (drawn, page) if drawn else ():
             if path is not None:
-                click.echo(f"page: {path}")
+                echo(f"page: {path}")
 
 
 def _copy(drawn: Path, page: Path) -> None:
@@ -315,8 +315,8 @@ def attempts(results: Path, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     elif not rows:
-        click.echo(f"no attempts in {results.resolve()}; name another folder with --results, or begin with:")
-        click.echo("  reproof start tree_search --as NAME")
+        echo(f"no attempts in {results.resolve()}; name another folder with --results, or begin with:")
+        echo("  reproof start tree_search --as NAME")
     for row in [] if as_json else rows:
         value = "" if row["score"] is None else f"{row['score']:.3f}"
-        click.echo(f"{row['attempt']:60} {row['condition']:17} {row['verdict'] or 'not scored':10} {value}")
+        echo(f"{row['attempt']:60} {row['condition']:17} {row['verdict'] or 'not scored':10} {value}")

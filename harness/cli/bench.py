@@ -12,6 +12,7 @@ import click
 
 from harness.cli.desk import at_work, attempt_option, desk_of, results_option
 from harness.cli.terminal import as_json, print_json
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.attempt.desk import Desk
@@ -105,7 +106,7 @@ def _remark(text: str) -> None:
     """A line of ours, apart from what the command says."""
     from harness.report.text import inline
 
-    click.echo(f"reproof: {inline(text)}", err=True)
+    echo(f"reproof: {inline(text)}", err=True)
 
 
 def _ended(done: Done) -> dict[str, Any]:

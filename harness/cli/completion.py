@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import unknown
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -123,4 +124,4 @@ def completion(shell: str) -> None:
 
     if shell not in SHELLS:
         raise unknown("shell", shell, SHELLS)
-    click.echo(script(shell), nl=False)
+    echo(script(shell), nl=False)

@@ -11,6 +11,7 @@ import click
 from harness.cli.completion import offer_attempts, offer_papers
 from harness.cli.records import records_here
 from harness.cli.terminal import as_json, asks, print_json
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.attempt.budget import Account
@@ -87,7 +88,7 @@ def say(desk: Desk, found: Account, as_json: bool, *told: str) -> None:
         return
     left = [] if found.state == "withdrawn" else [one_line(found)]
     for line in (*map(inline, told), *left, *(f"next: {line}" for line in what_next(desk, found))):
-        click.echo(line)
+        echo(line)
 
 
 @click.command()
@@ -147,9 +148,9 @@ def start(
     if as_json:
         print_json(_begun(road))
         return
-    click.echo(f"yours: {road.paper.spec.title}")
-    click.echo(f"attempt {road.attempt.id}, its ledger anchored at {road.attempt.anchor[:16]}")
-    click.echo(f"go there: cd {road.workspace}")
+    echo(f"yours: {road.paper.spec.title}")
+    echo(f"attempt {road.attempt.id}, its ledger anchored at {road.attempt.anchor[:16]}")
+    echo(f"go there: cd {road.workspace}")
     say(road.desk, road.desk.account(), False)
 
 
@@ -179,7 +180,7 @@ def _terms(condition: str | None, licence: str | None, consent: bool | None, *, 
     from harness.config import TermsSettings
 
     if ask and condition is None:
-        click.echo("Do you work alone, or with an assistant that writes or debugs code for you? Scores show which.")
+        echo("Do you work alone, or with an assistant that writes or debugs code for you? Scores show which.")
         choice = click.prompt("  with an assistant?", type=click.Choice(["yes", "no"]), default="no")
         condition = "human + assistant" if choice == "yes" else "human"
     if ask and licence is None:
@@ -216,7 +217,7 @@ def status(name: str | None, results: Path, as_json: bool) -> None:
         print_json(told(desk, found))
         return
     for line in status_lines(desk, found):
-        click.echo(line)
+        echo(line)
 
 
 @click.command()
@@ -234,17 +235,15 @@ def timesheet(name: str | None, as_csv: bool, results: Path, as_json: bool) -> N
     """
     from harness.report.account import timesheet as rows
     from harness.report.account import timesheet_csv, timesheet_lines
-    from harness.report.text import plain
 
     found = desk_of(name, results).account()
     if as_json:
         print_json(rows(found))
     elif as_csv:
-        text = timesheet_csv(found)
-        click.echo(plain(text) if sys.stdout.isatty() else text, nl=False)
+        echo(timesheet_csv(found), nl=False)
     else:
         for line in timesheet_lines(found):
-            click.echo(line)
+            echo(line)
 
 
 @click.command()
@@ -275,6 +274,6 @@ def check(experiments: tuple[str, ...], name: str | None, results: Path, as_json
         print_json(found.model_dump(mode="json"))
     else:
         for line in checked_lines(found):
-            click.echo(line)
+            echo(line)
         say(desk, desk.account(), False)
     sys.exit(0 if found.ok else 1)

@@ -10,6 +10,7 @@ import click
 from harness.cli.completion import offer_attempts
 from harness.cli.desk import attempt_argument, desk_of, private_option, results_option
 from harness.cli.terminal import as_json, print_json
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.attempt.desk import Desk
@@ -63,10 +64,8 @@ def raise_(name: str, leaf: str, because: str, results: Path, as_json: bool) -> 
         print_json(made.model_dump(mode="json"))
         return
     for line in dispute_lines([made]):
-        click.echo(line)
-    click.echo(
-        f"a maintainer answers it with: reproof dispute answer {name} {made.number} --accept|--reject --because ..."
-    )
+        echo(line)
+    echo(f"a maintainer answers it with: reproof dispute answer {name} {made.number} --accept|--reject --because ...")
 
 
 def _draw_anew(desk: Desk) -> None:
@@ -97,7 +96,7 @@ def list_(name: str | None, results: Path, as_json: bool) -> None:
         print_json([item.model_dump(mode="json") for item in found])
         return
     for line in dispute_lines(found) if found else ["no disputes"]:
-        click.echo(line)
+        echo(line)
 
 
 @dispute.command()
@@ -130,4 +129,4 @@ def answer(
         print_json({**made.model_dump(mode="json"), "rescored": [change.model_dump(mode="json") for change in changes]})
         return
     for line in (*dispute_lines([made]), *(change_lines(changes, paper) if accepted else ())):
-        click.echo(line)
+        echo(line)

@@ -11,6 +11,7 @@ import click
 from harness.cli.completion import offer_papers
 from harness.cli.desk import private_option
 from harness.cli.terminal import as_json, print_json
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.exchange.taking import Taken
@@ -60,7 +61,7 @@ def export_harbor(papers: tuple[str, ...], folder: Path, private_path: Path | No
         print_json([{"paper": one.paper, "folder": str(one.folder.resolve()), "oracle": one.oracle} for one in found])
         return
     for one in found:
-        click.echo(f"{one.folder}" + ("" if one.oracle else "  (no oracle: the paper's private part is not here)"))
+        echo(f"{one.folder}" + ("" if one.oracle else "  (no oracle: the paper's private part is not here)"))
 
 
 @click.command()
@@ -117,17 +118,15 @@ def import_harbor(job: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         for taken in taker.take(job):
             found.append(taken)
             if not as_json:
-                click.echo(_line(taken))
+                echo(_line(taken))
     if as_json:
         print_json([asdict(taken) for taken in found])
 
 
 def _line(taken: Taken) -> str:
     """One trial in a line: what was measured here, what the other harness counted, and why not where not."""
-    from harness.report.text import plain
-
     value = "" if taken.value is None else f"{taken.verdict} {taken.value:.3f}"
     reported = "" if taken.reported is None else f"  reported {taken.reported:g}"
     fault = "" if taken.fault == "none" else f"  ({taken.fault})"
     head = f"{taken.trial:40} {taken.state:8} {value}{reported}{fault}"
-    return plain("  ".join(part for part in (head.rstrip(), taken.attempt or "", taken.why) if part))
+    return "  ".join(part for part in (head.rstrip(), taken.attempt or "", taken.why) if part)

@@ -10,6 +10,7 @@ import click
 from harness.cli.completion import offer_papers
 from harness.cli.records import several_here
 from harness.cli.terminal import as_json, print_json
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.report.leaderboard import Board
@@ -69,7 +70,7 @@ def leaderboard(
     elif as_csv:
         from harness.report.leaderboard import as_csv as csv_of
 
-        click.echo(csv_of(found, own=own), nl=False)
+        echo(csv_of(found, own=own), nl=False)
     else:
         from harness.report.leaderboard_table import print_board
 
@@ -96,7 +97,7 @@ def _write_page(found: Board, page: Path, *, own: bool) -> None:
         write_text(page, leaderboard_page(found, own=own, made=datetime.now(UTC)))
     except OSError as error:
         raise UsageError("the page cannot be written", where=page, got=error, remedy="--page ANOTHER_FILE") from None
-    click.echo(f"page: {page.resolve()}", err=True)
+    echo(f"page: {page.resolve()}", err=True)
 
 
 def _print_json(found: Board, page: Path | None, *, own: bool) -> None:

@@ -9,6 +9,7 @@ import click
 
 from harness.cli.desk import attempt_argument, attempt_option, desk_of, private_option, results_option, say
 from harness.cli.terminal import as_json, asks, ensure_meant, print_json
+from harness.report.text import echo
 
 UNFINISHED = "unfinished"
 """In a submission's folder, as long as `reproof submit` has not come to its end: the same command then goes on."""
@@ -119,8 +120,8 @@ def _not_scored(road: Road, as_json: bool) -> None:
         facts = {"attempt": road.attempt.id, "commit": handed.commit, "verdict": None}
         print_json({**facts, "reason": "no references are installed here"})
         return
-    click.echo("no references are installed here, so it is scored by whoever runs the programme; they need")
-    click.echo(f"  {road.folder}")
+    echo("no references are installed here, so it is scored by whoever runs the programme; they need")
+    echo(f"  {road.folder}")
     say(road.desk, road.desk.account(), False)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.records import records_here
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.cleanroom.doctor import Property
@@ -46,10 +47,10 @@ def doctor(sandbox: str, waive: tuple[str, ...], results: Path, as_json: bool) -
         print_json([asdict(item) for item in found])
     for item in [] if as_json else found:
         sign = click.style("ok ", fg="green") if item.ok else click.style("NO ", fg="red")
-        click.echo(f"{sign} {item.name}: {item.detail}")
+        echo(f" {item.name}: {item.detail}", sign=sign)
         if item.remedy:
             waivable = f"\n    or waive it: sandbox.waive=[{item.name}]" if item.waivable else ""
-            click.echo(f"    {item.remedy}{waivable}")
+            echo(f"    {item.remedy}{waivable}")
     sys.exit(0 if all(item.ok or item.name in waive for item in found) else 4)
 
 
@@ -125,5 +126,5 @@ def _waivers() -> tuple[str, ...]:
 
     if open_sandbox(SandboxSettings(waive=(METERING,))).description().exact_metering:
         return ()
-    click.echo("no cgroup of our own here, so usage is estimated; `reproof doctor` says more", err=True)
+    echo("no cgroup of our own here, so usage is estimated; `reproof doctor` says more", err=True)
     return (f"sandbox.waive=[{METERING}]",)

@@ -15,6 +15,7 @@ import click
 
 from harness.cli.start import VERBS, overview
 from harness.errors import ReproofError, UsageError, machine_fault, unknown
+from harness.report.text import echo, echo_json
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -84,7 +85,7 @@ def run() -> int:
         _say(fault)
         return fault.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; everything that was done is kept", err=True)
+        echo("interrupted; everything that was done is kept", err=True)
         return 130
 
 
@@ -94,15 +95,13 @@ _UNFIT = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 def _show(error: click.ClickException) -> None:
     """What click says of the words that were typed, which may hold anything."""
-    from harness.errors import plain
-
     said = io.StringIO()
     error.show(said)
-    click.echo(plain(said.getvalue()), err=True, nl=False)
+    echo(said.getvalue(), err=True, nl=False)
 
 
 def _say(error: ReproofError) -> None:
-    from harness.errors import plain
-
-    text = json.dumps(error.as_dict()) if "--json" in sys.argv else f"reproof: {plain(str(error))}"
-    click.echo(text, err=True)
+    if "--json" in sys.argv:
+        echo_json(json.dumps(error.as_dict()), err=True)
+    else:
+        echo(f"reproof: {error}", err=True)

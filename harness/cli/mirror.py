@@ -10,6 +10,7 @@ import click
 
 from harness.cli.desk import attempt_argument, desk_of, results_option
 from harness.cli.terminal import Teller, as_json, print_json
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.attempt.desk import Desk
@@ -74,7 +75,7 @@ def _track_all(name: str | None, uri: str | None, results: Path) -> dict[str, li
         if row["verdict"] is None and row["paper"] != "unreadable":
             done["not_scored"].append(row["attempt"])
             continue
-        click.echo(f"{number} of {len(rows)}: {row['attempt']}", err=True)
+        echo(f"{number} of {len(rows)}: {row['attempt']}", err=True)
         try:
             done["mirrored"].append(_tracked(Desk(folder=store.attempt(row["attempt"])), uri))
         except MirrorFault:
@@ -89,9 +90,9 @@ def _complain(done: dict[str, list[Any]]) -> None:
     from harness.errors import RecordError
 
     if not any(done.values()):
-        click.echo("no attempts here; begin with: reproof attempt paper=tree_search participant=reference", err=True)
+        echo("no attempts here; begin with: reproof attempt paper=tree_search participant=reference", err=True)
     for attempt in done["not_scored"]:
-        click.echo(f"not scored yet, so not mirrored: {attempt}", err=True)
+        echo(f"not scored yet, so not mirrored: {attempt}", err=True)
     if done["failed"]:
         lines = [f"{one['attempt']}: {one['message']}; {one['remedy'] or ''}" for one in done["failed"]]
         remedy = "\n  ".join(["the others are mirrored; of these:", *lines])
@@ -121,9 +122,9 @@ def mlflow(results: Path, uri: str | None, port: int | None, only_print: bool, a
         command = [masked(word) for word in found.command] or None
         print_json({"uri": masked(found.uri), "url": found.url, "command": command})
         return
-    click.echo(f"MLflow: {found.url}   (store: {masked(found.uri)})")
+    echo(f"MLflow: {found.url}   (store: {masked(found.uri)})")
     for line in found.lines():
-        click.echo(line)
+        echo(line)
     if found.command and not only_print:
-        click.echo("Ctrl-C ends it.")
+        echo("Ctrl-C ends it.")
         serve(found)

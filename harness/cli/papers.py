@@ -10,6 +10,7 @@ import click
 
 from harness.cli.completion import offer_papers
 from harness.cli.records import records_here
+from harness.report.text import echo
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
@@ -32,7 +33,7 @@ def papers(as_json: bool) -> None:
         print_json(rows)
         return
     for row in rows:
-        click.echo(f"{row['id']:16} {row['title']}\n{'':16} {row['venue']}, {row['award']}")
+        echo(f"{row['id']:16} {row['title']}\n{'':16} {row['venue']}, {row['award']}")
 
 
 @click.group()
@@ -72,12 +73,12 @@ def new(name: str, title: str | None, into: Path, as_json: bool) -> None:
     if as_json:
         print_json({"paper": made.paper, "folder": str(made.folder.resolve()), "files": list(made.files)})
         return
-    click.echo(f"{made.folder}:")
+    echo(f"{made.folder}:")
     for file in made.files:
-        click.echo(f"  {file}")
+        echo(f"  {file}")
     path = shlex.quote(str(made.folder) if made.folder.is_absolute() else f"./{made.folder}")
-    click.echo(f"\nedit them, every TODO says what belongs there; then\n  reproof paper sync {path}")
-    click.echo(f"  reproof paper validate {path}")
+    echo(f"\nedit them, every TODO says what belongs there; then\n  reproof paper sync {path}")
+    echo(f"  reproof paper validate {path}")
 
 
 @paper.command()
@@ -140,7 +141,7 @@ def sync(name: str, check: bool, as_json: bool) -> None:
     if as_json:
         print_json({"paper": name, "changed": changed})
     else:
-        click.echo(f"{name}: {'changed ' + ', '.join(changed) if changed else 'all in step'}")
+        echo(f"{name}: {'changed ' + ', '.join(changed) if changed else 'all in step'}")
 
 
 @paper.command()

@@ -10,6 +10,7 @@ import click
 from harness.cli.completion import offer_plans
 from harness.cli.desk import results_option
 from harness.cli.terminal import as_json, asks, ensure_meant, print_json
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.plan.plan import Place
@@ -51,9 +52,9 @@ def list_(results: Path, as_json: bool) -> None:
         print_json([summary(plan) for plan in found])
         return
     if not found:
-        click.echo(f"no plans in {results.resolve()}; `reproof attempt` makes one")
+        echo(f"no plans in {results.resolve()}; `reproof attempt` makes one")
     for one in found:
-        click.echo(head(one))
+        echo(head(one))
 
 
 @plan.command()
@@ -144,7 +145,7 @@ def _tell(found: PlanStanding, place: Place, as_json: bool) -> None:
         print_json(facts(found))
         return
     for line in lines(found, place.store.root):
-        click.echo(line)
+        echo(line)
 
 
 def carry_on(place: Place, *, as_json: bool, failed_too: bool = False) -> None:

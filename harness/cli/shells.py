@@ -11,6 +11,7 @@ from click.shell_completion import BashComplete, CompletionItem, FishComplete, S
 from harness.cli.main import reproof
 from harness.cli.start import COMPLETE, PROGRAM
 from harness.errors import ReproofError
+from harness.report.text import echo
 
 _BASH = """\
 %(complete_func)s() {
@@ -193,10 +194,10 @@ def answer(instruction: str) -> int:
     if shell not in SHELLS or wish not in ("complete", "source"):
         return 1
     if wish == "source":
-        click.echo(script(shell), nl=False)
+        echo(script(shell), nl=False)
         return 0
     try:
-        click.echo(_speaking(shell).complete())
+        echo(_speaking(shell).complete())
     except (OSError, LookupError, ValueError, ReproofError, click.ClickException):
         return 1
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from harness.report.text import plain
+from harness.report.text import echo, echo_json, plain
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on standard output.")
 
@@ -24,13 +24,13 @@ def asks(as_json: bool) -> bool:
 def ensure_meant(question: str) -> None:
     """Ask before what cannot be taken back; who says no ends the verb, and nothing was changed."""
     if not click.confirm(question, default=False):
-        click.echo("nothing was changed", err=True)
+        echo("nothing was changed", err=True)
         sys.exit(1)
 
 
 def print_json(value: Any) -> None:
     """One JSON value on standard output; infinities as texts, since JSON has no number for them."""
-    click.echo(json.dumps(_finite(value), indent=1, allow_nan=False))
+    echo_json(json.dumps(_finite(value), indent=1, allow_nan=False))
 
 
 def _finite(value: Any) -> Any:
@@ -78,7 +78,7 @@ class Teller:
     def say(self, text: str) -> None:
         """One line; what comes from a participant is made harmless first."""
         self._close()
-        click.echo(plain(text), err=True)
+        echo(text, err=True)
 
     def progress(self, done: int, total: int, label: str) -> None:
         """How much is done of all."""

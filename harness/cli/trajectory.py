@@ -8,6 +8,7 @@ import click
 
 from harness.cli.desk import attempt_argument, desk_of, results_option
 from harness.cli.terminal import as_json
+from harness.report.text import echo, echo_json, plain
 
 
 @click.command()
@@ -40,11 +41,14 @@ def trajectory(name: str | None, number: str | None, results: Path, as_json: boo
         raise UsageError(f"no model was asked in this attempt of kind {kind}", where=desk.attempt.id, remedy=remedy)
     if number is None:
         lines = trajectory_lines(found, entries_of(found, began=began))
-        click.echo(text_of(found), nl=False) if as_json else click.echo_via_pager(f"{line}\n" for line in lines)
+        if as_json:
+            echo_json(text_of(found).rstrip("\n"))
+        else:
+            click.echo_via_pager(f"{plain(line)}\n" for line in lines)
         return
     shown = step_of(found, number, began=began)
     if as_json:
         place, _, step = number.rpartition(".")
-        click.echo(msgspec.json.encode(conversations(found)[int(place or 1) - 1].steps[int(step) - 1]).decode())
+        echo_json(msgspec.json.encode(conversations(found)[int(place or 1) - 1].steps[int(step) - 1]).decode())
     else:
-        click.echo("\n".join(step_lines(shown)))
+        echo("\n".join(step_lines(shown)))

@@ -180,13 +180,18 @@ class Mirror:
     def _kept(self, experiment: str, attempt: str) -> dict[str, _Kept]:
         """The child runs that are there, by the run's key; of two, as a call that was repeated leaves, one goes."""
         found: dict[str, _Kept] = {}
-        for run in self._search(experiment, f"tags.`{ATTEMPT_TAG}` = '{attempt}' and tags.`{KIND_TAG}` = 'run'"):
+        for run in self._found(experiment, attempt, "run"):
             kept = _Kept(id=run.info.run_id, status=run.info.status, tags=run.data.tags)
             if (key := kept.tags.get(KEY_TAG, "")) in found:
                 self._client.delete_run(kept.id)
             else:
                 found[key] = kept
         return found
+
+    def _found(self, experiment: str, attempt: str, kind: str) -> list[Any]:
+        """An attempt's runs of a kind, those that have ended first: a call that comes late begins one again."""
+        query = f"tags.`{ATTEMPT_TAG}` = '{attempt}' and tags.`{KIND_TAG}` = '{kind}'"
+        return sorted(self._search(experiment, query), key=lambda run: bool(run.info.status == "RUNNING"))
 
     def _search(self, experiment: str, query: str) -> Iterator[Any]:
         token = None
@@ -198,8 +203,7 @@ class Mirror:
                 return
 
     def _parent(self, experiment: str, attempt: str, entry: Entry) -> str:
-        query = f"tags.`{ATTEMPT_TAG}` = '{attempt}' and tags.`{KIND_TAG}` = 'attempt'"
-        found = [str(run.info.run_id) for run in self._search(experiment, query)]
+        found = [str(run.info.run_id) for run in self._found(experiment, attempt, "attempt")]
         for run in found[1:]:  # restored with a deleted experiment, or made twice by a call that was repeated
             self._client.delete_run(run)
         if found:

@@ -12,6 +12,7 @@ import click
 from harness.attempt.installed import Installation, folder_of, install_line, installed_version
 from harness.attempt.participant import find_agents, load_agent, where_of
 from harness.errors import PaperError
+from harness.report.text import echo, plain
 
 
 def listed(own: Path | None = None) -> list[dict[str, Any]]:
@@ -53,8 +54,8 @@ def print_agents(rows: Sequence[dict[str, Any]]) -> None:
     for row in (row for row in rows if row["package"]):
         there = row["installed"] == row["version"]
         sign = click.style("installed", fg="green") if there else click.style("missing  ", fg="red")
-        click.echo(f"{row['name']:12} {sign}  {row['package']} {row['version']}")
+        echo(f"  {row['package']} {row['version']}", sign=f"{plain(row['name']):12} {sign}")
         if not there:
-            click.echo(f"{'':12} install it with: {row['install']}")
+            echo(f"{'':12} install it with: {row['install']}")
     for row in (row for row in rows if not row["package"]):
-        click.echo(f"{row['name']:12} {row['problem'] or row['about']}")
+        echo(f"{row['name']:12} {row['problem'] or row['about']}")

@@ -14,6 +14,7 @@ from harness.paper.claims import Probe, provenance_of
 from harness.paper.load import Paper, load_paper
 from harness.paper.mutations import read_mutations
 from harness.paper.quantities import show_seconds, show_size
+from harness.report.text import echo
 
 if TYPE_CHECKING:
     from harness.validation.proof import Proof  # it brings the whole road with it
@@ -95,9 +96,9 @@ def _mutations(paper: Paper) -> list[str]:
 def print_paper(paper: Paper) -> None:
     """One paper on standard output."""
     found, budget = described(paper), paper.spec.budgets["standard"]
-    click.echo(f"{found['title']}\n{', '.join(paper.spec.authors)}. {found['venue']}, {found['award']}.\n")
-    click.echo(f"{' '.join(found['summary'].split())}\n")
-    click.echo(
+    echo(f"{found['title']}\n{', '.join(paper.spec.authors)}. {found['venue']}, {found['award']}.\n")
+    echo(f"{' '.join(found['summary'].split())}\n")
+    echo(
         f"budget: {show_seconds(budget.working)} of work within {show_seconds(budget.wall)}, "
         f"{show_seconds(budget.cpu)} CPU, {show_size(budget.disk)} of disk"
         + (f", {budget.env_steps:,} env steps" if budget.env_steps else "")
@@ -106,15 +107,15 @@ def print_paper(paper: Paper) -> None:
     )
     for kind in ("provenance", "trust"):
         shares = ", ".join(f"{name} {weight:.0%}" for name, weight in found[f"weight_by_{kind}"].items())
-        click.echo(f"weight by {kind}: {shares}")
+        echo(f"weight by {kind}: {shares}")
     for served in found["environments"]:
-        click.echo(_served(served))
-    click.echo("")
+        echo(_served(served))
+    echo("")
     for leaf in found["leaves"]:
         core = " (core)" if leaf["core"] else ""
-        click.echo(f"{leaf['weight']:6.1%} {leaf['id']}{core}\n       {leaf['statement']}")
+        echo(f"{leaf['weight']:6.1%} {leaf['id']}{core}\n       {leaf['statement']}")
     if found["mutations"]:
-        click.echo(f"\nmutations: {', '.join(found['mutations'])}")
+        echo(f"\nmutations: {', '.join(found['mutations'])}")
 
 
 def _served(served: dict[str, Any]) -> str:
@@ -129,23 +130,23 @@ def _served(served: dict[str, Any]) -> str:
 def print_proof(proof: Proof) -> None:
     """Whether a paper is fair, with the value that caught each mutation, and what to do where a check fails."""
     for mutation in proof.mutations:
-        head = f"{_caught(mutation.caught)} {mutation.name}: {mutation.verdict}, score {mutation.score:.3f}"
-        click.echo("\n           ".join([head, *mutation.detail.split("; ")]))
+        head = f" {mutation.name}: {mutation.verdict}, score {mutation.score:.3f}"
+        echo("\n           ".join([head, *mutation.detail.split("; ")]), sign=_caught(mutation.caught))
     for coder in proof.hard_coders:
-        head = f"{_caught(coder.caught)} hard-coder {coder.form}: {coder.verdict}, score {coder.score:.3f}"
-        click.echo("\n           ".join([head, *coder.by]))
+        head = f" hard-coder {coder.form}: {coder.verdict}, score {coder.score:.3f}"
+        echo("\n           ".join([head, *coder.by]), sign=_caught(coder.caught))
     if proof.margins:
         _print_margins(proof)
     if proof.starter and not proof.alternative:
-        click.echo("\nno second opinion yet: private/alternative/ would hold a solution written from the brief alone")
-    click.echo("")
+        echo("\nno second opinion yet: private/alternative/ would hold a solution written from the brief alone")
+    echo("")
     for check in proof.checks:
-        click.echo(f"{_sign(check.ok)} {check.name}: {check.detail}")
+        echo(f" {check.name}: {check.detail}", sign=_sign(check.ok))
         for problem in check.problems:
-            click.echo(f"      {problem}")
+            echo(f"      {problem}")
         if not check.ok:
-            click.echo(f"      what to do: {check.remedy}")
-    click.echo(f"\n{proof.paper} is {'fair' if proof.fair else 'NOT fair'}{_not_walked(proof)}")
+            echo(f"      what to do: {check.remedy}")
+    echo(f"\n{proof.paper} is {'fair' if proof.fair else 'NOT fair'}{_not_walked(proof)}")
 
 
 def _caught(caught: bool) -> str:
@@ -158,11 +159,11 @@ def _sign(ok: bool) -> str:
 
 def _print_margins(proof: Proof) -> None:
     """Leaf by leaf: margin, spread between honest runs, and the way to the nearest mutation."""
-    click.echo("\nmargin of each leaf, beside three spreads and half the way to the nearest mutation")
+    echo("\nmargin of each leaf, beside three spreads and half the way to the nearest mutation")
     for one in proof.margins:
         way = f"{one.distance / 2:.4g} ({one.nearest_mutation})" if one.distance is not None else "no mutation"
-        head = f"{_sign(one.problem is None)} {one.claim}"
-        click.echo(f"{head}: {3 * one.least_spread:.4g} <= {one.margin:.4g} <= {way}")
+        line = f" {one.claim}: {3 * one.least_spread:.4g} <= {one.margin:.4g} <= {way}"
+        echo(line, sign=_sign(one.problem is None))
 
 
 def _not_walked(proof: Proof) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
+import click
+
 from harness.errors import plain as plain
 
 _PILED = re.compile("[^\x00-\u02ff]{9,}")
 """Where so many characters follow one another that may be marks, they are looked at."""
 _MOST_MARKS = 8
+_SUSPECT = re.compile(r"[^\n -~]")
+"""What may be no plain character; of JSON's white space only the newline is used."""
 _FORMULA = "=+-@＝＋－＠"
 
 
@@ -20,6 +24,21 @@ def inline(text: str) -> str:
     'eve\\nworking time 0 s'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def echo(text: str, *, sign: str = "", err: bool = False, nl: bool = True) -> None:
+    """Print a text that no terminal takes for a command, whatever is in it; `sign` is ours, and may be coloured."""
+    click.echo(f"{sign}{plain(text)}", err=err, nl=nl)
+
+
+def echo_json(text: str, *, err: bool = False) -> None:
+    """Print JSON; what a terminal would obey is written as JSON escapes it, so that it still says the same."""
+    click.echo(_SUSPECT.sub(lambda found: found[0] if found[0].isprintable() else _escaped(found[0]), text), err=err)
+
+
+def _escaped(c: str) -> str:
+    units = c.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def bearable(text: str) -> str:

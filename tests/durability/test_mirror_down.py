@@ -162,6 +162,24 @@ def is_whole(lean_finished: Attempted, undisturbed: list[str]) -> IsWhole:
     return look
 
 
+def test_a_call_that_comes_late_takes_nothing_away(lean_finished: Attempted, tmp_path: Path, empty: Path) -> None:
+    """A server that was stopped goes on with what it was asked, which somebody else has done by then."""
+    from mlflow import MlflowClient
+
+    road, uri = lean_finished[0], f"sqlite:///{shutil.copy(empty, tmp_path / 'm.db')}"
+    track(road, uri=uri)
+    client, whole = MlflowClient(tracking_uri=uri), shown(uri, road.paper.id)
+    experiment = client.get_experiment_by_name(f"reproof/{road.paper.id}").experiment_id
+    before = {run.info.run_id for run in client.search_runs([experiment])}
+    for run in client.search_runs([experiment]):
+        client.create_run(experiment, start_time=run.info.start_time + 1, tags=run.data.tags)  # found before the other
+    done = track(road, uri=uri)
+    assert done is not None
+    assert (done.added, done.stale) == (0, 0)
+    assert {run.info.run_id for run in client.search_runs([experiment])} == before
+    assert shown(uri, road.paper.id) == whole
+
+
 def test_a_store_that_answers_byte_by_byte_is_given_up_when_patience_ends(
     lean_finished: Attempted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
