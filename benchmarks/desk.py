@@ -20,7 +20,7 @@ from benchmarks.measuring import Row, Runs, command, compared, in_turn, options,
 from benchmarks.trivial_paper import write_paper
 from harness.attempt.registry import STATE, remember
 from harness.config import compose, quoted
-from harness.handing import hand_out
+from harness.handing_out import hand_out
 from harness.road import Road, quiet
 
 STATUS, HELP, GIT, BARE = "reproof status", "reproof --help", "git status", "python -c pass"

@@ -25,7 +25,8 @@ from benchmarks.measuring import Row, elapsed, options, report
 from benchmarks.references import Bench
 from harness.config import compose
 from harness.folders import find_papers
-from harness.handing import hand_in, hand_out, work
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out, work
 from harness.pipeline import planner_of, rerun, score, units_of
 from harness.rerun.engine import cores
 from harness.rerun.plan import Unit

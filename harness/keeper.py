@@ -84,7 +84,7 @@ def _beat(desk: Desk) -> float | None:
 
 
 def _hand_in(desk: Desk) -> None:
-    from harness.handing import close
+    from harness.handing_in import close
     from harness.road import road_of
 
     try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from harness.attempt.budget import Mark, account
 from harness.errors import SubmissionError
-from harness.handing import commit_road
+from harness.handing_in import commit_road
 from harness.pipeline import kept_score, rerun, score
 from harness.record.store import Record, write
 from harness.road import Road, quiet

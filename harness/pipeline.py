@@ -16,7 +16,8 @@ from harness.attempt.submission import keep_tree, kept_files
 from harness.attempt.task import reference_files
 from harness.config import Settings
 from harness.errors import RecordError
-from harness.handing import hand_in, hand_out, work_on
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out, work_on
 from harness.record.files import private_folder
 from harness.record.store import Record, read, write
 from harness.rerun.engine import LocalEngine, Progress, cores, known_records, silent

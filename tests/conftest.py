@@ -25,7 +25,8 @@ from harness.config import (
     Settings,
     TrackingSettings,
 )
-from harness.handing import hand_in, hand_out, work
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out, work
 from harness.paper.load import Paper, load_paper
 from harness.pipeline import attempt, rerun, score
 from harness.road import Road

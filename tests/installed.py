@@ -19,7 +19,7 @@ import json, sys
 from pathlib import Path
 import harness
 from harness import config
-from harness.handing import hand_out
+from harness.handing_out import hand_out
 from harness.road import resume
 asked = json.loads(sys.stdin.readline())
 results, private, tell = Path(asked["results"]), asked["private_path"], lambda text: None

@@ -21,7 +21,8 @@ from harness.attempt.desk import Desk
 from harness.attempt.participant import Outcome
 from harness.config import BudgetSettings, ModelSettings, Settings
 from harness.errors import HarnessFault
-from harness.handing import ensure_submission, hand_in, hand_out, work_on
+from harness.handing_in import ensure_submission, hand_in
+from harness.handing_out import hand_out, work_on
 from harness.pipeline import rerun, score
 from harness.report.entries import read_results
 from harness.road import Road, quiet, road_of
@@ -250,7 +251,7 @@ HARNESS = """
 import sys
 from pathlib import Path
 from harness.attempt.desk import Desk
-from harness.handing import work
+from harness.handing_out import work
 from harness.proxy.access import Access
 from harness.road import road_of
 road = road_of(Desk(folder=Path(sys.argv[1])))

@@ -13,7 +13,7 @@ from tiny_paper import STUB, WORK, lean, write_paper
 from harness.appeals import Change, answer, dispute, disputes, rescored
 from harness.attempt.participant import Outcome
 from harness.errors import RecordError, UsageError
-from harness.handing import hand_in
+from harness.handing_in import hand_in
 from harness.overtime import over_time
 from harness.paper.load import load_paper
 from harness.pipeline import rerun, score

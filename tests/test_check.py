@@ -13,7 +13,7 @@ from tiny_paper import WORK, lean, write_paper
 from harness.attempt.participant import Outcome
 from harness.check import Check, check
 from harness.errors import SubmissionError, UsageError
-from harness.handing import hand_in
+from harness.handing_in import hand_in
 from harness.pipeline import planner_of
 from harness.report.checked import checked_lines
 from harness.road import Road

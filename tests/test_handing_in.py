@@ -16,7 +16,8 @@ from tiny_paper import STUB, WORK, lean, write_paper
 from harness.attempt.participant import Outcome
 from harness.attempt.submission import UNCOMMITTED
 from harness.errors import RecordError, SubmissionError, UsageError
-from harness.handing import begun_by, close, ensure_submission, hand_in, hand_out, withdraw
+from harness.handing_in import close, ensure_submission, hand_in, withdraw
+from harness.handing_out import begun_by, hand_out
 from harness.paper.load import load_paper
 from harness.pipeline import rerun, score
 from harness.record.store import read

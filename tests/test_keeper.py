@@ -88,7 +88,7 @@ def test_a_refusal_at_the_deadline_is_written_down_and_ends_the_keeper(begin: Be
 
 def test_what_was_handed_in_is_not_handed_in_again(begin: Begin) -> None:
     from harness.attempt.participant import Outcome
-    from harness.handing import hand_in
+    from harness.handing_in import hand_in
 
     road = begin(working=1.0)
     road.desk.start_clock()

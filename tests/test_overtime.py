@@ -12,7 +12,7 @@ from tiny_paper import STUB, WORK
 
 from harness.attempt.budget import Mark
 from harness.attempt.participant import Outcome
-from harness.handing import commit_road, hand_in
+from harness.handing_in import commit_road, hand_in
 from harness.overtime import FILE, OverTime, Point, commits_at, over_time
 from harness.pipeline import rerun, score
 from harness.record.store import read

@@ -20,7 +20,8 @@ import pytest
 from tiny_paper import STUB, WORK, lean, write_paper
 
 from harness.errors import SubmissionError, UsageError
-from harness.handing import ensure_submission, hand_out, work
+from harness.handing_in import ensure_submission
+from harness.handing_out import hand_out, work
 from harness.paper.load import load_paper
 from harness.pipeline import Rerun, kept_score, rerun, score, units_of
 from harness.record.files import Store

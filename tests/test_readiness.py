@@ -10,7 +10,7 @@ import pytest
 
 from harness.config import BudgetSettings, ModelSettings, Settings, compose
 from harness.errors import ConfigError, UsageError
-from harness.handing import hand_out
+from harness.handing_out import hand_out
 from harness.paper.load import Paper
 from harness.readiness import access_of
 

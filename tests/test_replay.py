@@ -15,7 +15,8 @@ from tiny_paper import STUB, WORK, lean, write_paper
 from harness.attempt.budget import LAST_SIGN
 from harness.attempt.participant import Outcome
 from harness.errors import ConfigError, UsageError
-from harness.handing import hand_in, work
+from harness.handing_in import hand_in
+from harness.handing_out import work
 from harness.overtime import over_time
 from harness.pipeline import rerun, score
 from harness.road import Road

@@ -14,7 +14,7 @@ from harness.attempt.attempt import HandedIn
 from harness.attempt.participant import Outcome
 from harness.attempt.submission import kept_files
 from harness.errors import SubmissionError
-from harness.handing import close, hand_in, withdraw
+from harness.handing_in import close, hand_in, withdraw
 from harness.report.account import status, status_lines
 from harness.road import Road
 

@@ -20,7 +20,8 @@ from harness.archive.verify import Verifier
 from harness.check import Check, check
 from harness.config import Settings
 from harness.errors import RecordError, UsageError
-from harness.handing import hand_in, hand_out, work
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out, work
 from harness.pipeline import rerun, score
 from harness.report.checked import checked_lines
 from harness.report.mirror import entries

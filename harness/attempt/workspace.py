@@ -74,7 +74,8 @@ def _claim(folder: Path) -> None:
 
 
 def _not_new(folder: Path) -> UsageError:
-    return UsageError("a workspace needs a new folder", where=folder, remedy="name one that does not exist yet")
+    remedy = "name one that does not exist yet, or remove this one if a start that was killed has left it"
+    return UsageError("a workspace needs a new folder", where=folder, remedy=remedy)
 
 
 def fill(workspace: Path, files: Files) -> None:

@@ -146,7 +146,7 @@ def rerun(name: str | None, results: Path, commit: str | None, private_path: Pat
       reproof rerun 20261122-101500-tree_search-ada-a1b2 --commit HASH
     """
     from harness.cli.terminal import Teller
-    from harness.handing import commit_road, ensure_submission
+    from harness.handing_in import commit_road, ensure_submission
     from harness.pipeline import rerun as run_again
     from harness.pipeline import score
 

@@ -126,7 +126,7 @@ def start(
     from harness.attempt.registry import ready, remember
     from harness.cli.terminal import Teller
     from harness.config import compose, quoted
-    from harness.handing import begun_by, hand_out
+    from harness.handing_out import begun_by, hand_out
     from harness.record.files import Store, locked_file
     from harness.road import quiet
 

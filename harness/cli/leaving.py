@@ -72,7 +72,7 @@ def _left_off(desk: Desk, private_path: Path | None) -> bool:
 
 
 def _handed_in(desk: Desk, teller: Any, private_path: Path | None) -> Road:
-    from harness.handing import ensure_submission
+    from harness.handing_in import ensure_submission
     from harness.road import road_of
 
     road = road_of(desk, tell=teller.say, progress=teller.progress, private_path=private_path)
@@ -103,7 +103,7 @@ def _ready_to_submit(desk: Desk, *, ask: bool) -> None:
 
 def _hand_in(desk: Desk, teller: Any, private_path: Path | None) -> Road:
     from harness.attempt.participant import Outcome
-    from harness.handing import close, hand_in
+    from harness.handing_in import close, hand_in
     from harness.road import road_of
 
     road = road_of(desk, tell=teller.say, progress=teller.progress, private_path=private_path)
@@ -140,7 +140,7 @@ def withdraw(name: str | None, because: str | None, yes: bool, results: Path, as
     """
     from harness.cli.terminal import Teller
     from harness.errors import UsageError
-    from harness.handing import withdraw as end
+    from harness.handing_in import withdraw as end
     from harness.road import road_of
 
     desk = desk_of(name, results)

@@ -16,7 +16,8 @@ from harness.cleanroom.sandbox import Completed, Mount
 from harness.config import Settings, compose, quoted
 from harness.errors import HarnessFault, SubmissionError, UsageError
 from harness.exchange.room import INSIDE, Room
-from harness.handing import hand_in, hand_out
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out
 from harness.paper.load import Paper, open_paper
 from harness.record.files import Slip, Store, private_folder, read_slip
 from harness.rerun.engine import Progress, silent

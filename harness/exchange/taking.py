@@ -20,7 +20,7 @@ from harness.errors import RecordError, SubmissionError, UsageError
 from harness.exchange.guest import Origin, begin, guest_settings, known_origins, plain
 from harness.exchange.harbor_job import Trial, Unreadable, bundle_of, read_job, trajectory_of
 from harness.folders import find_papers
-from harness.handing import hand_in
+from harness.handing_in import hand_in
 from harness.pipeline import kept_score
 from harness.record.files import Store, write_text
 from harness.rerun.engine import Progress

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.child import child_environment
 from harness.cleanroom.sandbox import Job, Mount
 from harness.errors import HarnessFault
 from harness.gateway import arrival
@@ -35,7 +36,8 @@ _LOWEST = 64
 """Descriptors below are a shell's to redirect."""
 _ENDS_WITHIN = 20.0
 """Seconds for the server to write its last."""
-_ROOT = Path(__file__).resolve().parents[2]
+_KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", PURE)
+"""Variables that a server is given: an environment can neither tell a key nor be another for whoever runs it."""
 
 
 def lay_client(folder: Path) -> None:
@@ -131,8 +133,6 @@ def serving(offer: Offer, folder: Path) -> Iterator[Gateway]:
 
 
 def _start(offer: Offer, control: socket.socket, folder: Path) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     with (folder / "server.txt").open("wb") as said:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "harness.gateway.server", str(control.fileno())],
@@ -140,7 +140,7 @@ def _start(offer: Offer, control: socket.socket, folder: Path) -> subprocess.Pop
             stdout=said,
             stderr=said,
             pass_fds=(control.fileno(),),
-            env=environment,
+            env={**child_environment(_KEPT), "OMP_NUM_THREADS": "1"},
             cwd=folder,  # MuJoCo leaves a log wherever it runs
             start_new_session=True,  # a Ctrl-C in the terminal is the harness's to handle
         )

@@ -10,7 +10,7 @@ from harness.cleanroom.backends import open_sandbox
 from harness.cleanroom.sandbox import SandboxSettings
 from harness.config import Settings
 from harness.errors import UsageError
-from harness.handing import ensure_no_password, ensure_no_person, ensure_out_of_reach, granted
+from harness.handing_out import ensure_no_password, ensure_no_person, ensure_out_of_reach, granted
 from harness.paper.load import open_paper
 from harness.plan.plan import Item
 from harness.readiness import ensure_ready as ensure_equipped

@@ -16,7 +16,8 @@ from harness.attempt.participant import Outcome
 from harness.attempt.submission import kept_files, picture
 from harness.config import Settings
 from harness.errors import HarnessFault, RecordError, SubmissionError, UsageError
-from harness.handing import ensure_submission, ensure_work_counts, hand_in, hand_out, has_worked, work_on
+from harness.handing_in import ensure_submission, hand_in
+from harness.handing_out import ensure_work_counts, hand_out, has_worked, work_on
 from harness.paper.quantities import show_seconds
 from harness.plan import journal
 from harness.plan.asked import ensure_still_ready, thawed

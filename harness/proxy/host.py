@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from harness.child import child_environment
 from harness.errors import ConfigError, HarnessFault
 from harness.proxy.access import Access, Order, Spent
 from harness.proxy.account import SPENT
@@ -26,8 +27,7 @@ _STARTS_WITHIN = 30.0
 _ENDS_WITHIN = 20.0
 _BACKLOG = 128
 _KEPT = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Variables of the environment."""
-_ROOT = Path(__file__).resolve().parents[2]
+"""Variables that it is given: nothing by which it could be led elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +135,13 @@ def _start(order: Order, listening: sockets.socket, journal: Path) -> subprocess
             stdout=subprocess.PIPE,
             stderr=said,
             pass_fds=(listening.fileno(),),
-            env=_environment(),
+            env=child_environment(_KEPT),
             start_new_session=True,  # a Ctrl-C in the terminal is the harness's to handle
         )
     assert child.stdin is not None
     child.stdin.write(msgspec.json.encode(order, enc_hook=str) + b"\n")
     child.stdin.flush()
     return child
-
-
-def _environment() -> dict[str, str]:
-    """What a process needs, and nothing by which it could be led elsewhere."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**kept, "PYTHONPATH": path}
 
 
 def _until_ready(child: subprocess.Popen[bytes], journal: Path) -> None:

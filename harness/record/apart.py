@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from harness.child import child_environment
 from harness.errors import MirrorFault
 from harness.record.entry import Entry
 from harness.record.files import Store
@@ -33,7 +34,6 @@ GRACE = 5.0
 """Seconds that a mirroring whose patience is over may take to say so itself."""
 _SOON = 10.0
 """Seconds of silence after which people are told what is waited for."""
-_ROOT = Path(__file__).resolve().parents[2]
 _PROGRAM = "from harness.record.apart import serve; serve()"
 
 
@@ -89,14 +89,13 @@ def mirror_apart(order: Order, *, shown: str, tell: Callable[[str], None], progr
 def _process(order: Order) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The process, given its order, and the file of what it says on standard error; it is gone afterwards."""
     words = os.memfd_create("mirror", os.MFD_CLOEXEC)  # a full disk does not keep us from hearing it
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         child = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM],  # nothing is imported from the folder that somebody stands in
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=words,
-            env={**os.environ, "PYTHONPATH": path},
+            env=child_environment(),
             start_new_session=True,  # a Ctrl-C in the terminal is the harness's to handle
         )
         try:

@@ -18,7 +18,8 @@ from harness.config import (
     TrackingSettings,
 )
 from harness.errors import ReproofError
-from harness.handing import hand_in, hand_out, work
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out, work
 from harness.paper.load import Paper
 from harness.paper.mutations import ALTERNATIVE, FILE, find_mutation
 from harness.pipeline import kept_score, rerun, score

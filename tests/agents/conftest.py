@@ -20,7 +20,8 @@ from harness.attempt.task import reference_files, start_files
 from harness.attempt.work import WORKSPACE
 from harness.config import Settings, compose, quoted
 from harness.errors import UsageError
-from harness.handing import hand_in, hand_out, work_on
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out, work_on
 from harness.paper.load import Paper
 from harness.pipeline import rerun, score
 from harness.road import Road

@@ -14,7 +14,7 @@ import pytest
 from harness.attempt.participant import Assignment, Outcome, find_agents, open_agent
 from harness.config import BudgetSettings, Settings
 from harness.errors import ConfigError, PaperError, UsageError
-from harness.handing import hand_out
+from harness.handing_out import hand_out
 from harness.paper.load import Paper
 
 Assign = Callable[..., Assignment]

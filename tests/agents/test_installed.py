@@ -20,7 +20,7 @@ from harness.attempt.participant import Endpoint, Launch, open_agent
 from harness.attempt.quarters import HOME
 from harness.config import compose
 from harness.errors import ConfigError, PaperError, UsageError
-from harness.handing import hand_out
+from harness.handing_out import hand_out
 from harness.paper.load import Paper
 from harness.report.agents import listed
 

@@ -22,7 +22,7 @@ from harness.archive.pack import HOLDS_REFERENCE, NO_CONSENT, Packed, pack
 from harness.archive.verify import FILE, Verification, Verifier
 from harness.attempt.participant import Outcome
 from harness.errors import HarnessFault, PaperError, RecordError, SubmissionError, UsageError
-from harness.handing import hand_in
+from harness.handing_in import hand_in
 from harness.overtime import over_time
 from harness.pipeline import Rerun, rerun, score, units_of
 from harness.record.files import Store

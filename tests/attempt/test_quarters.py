@@ -13,7 +13,7 @@ from harness.attempt.participant import Assignment, Launch, Outcome
 from harness.attempt.quarters import HOME, Endpoint, give_sign, read_inside, take_sign
 from harness.config import BudgetSettings, Settings
 from harness.errors import ConfigError
-from harness.handing import hand_out
+from harness.handing_out import hand_out
 from harness.paper.load import Paper
 
 Live = Callable[..., tuple[Assignment, Outcome, str]]

@@ -405,7 +405,7 @@ def test_json_of_submit_and_score_is_that_of_an_attempt(road: Road, verb: Verb, 
 def test_an_accepted_dispute_rescores_whether_or_not_json_is_asked_for(begin: Begin, verb: Verb, place: Path) -> None:
     # Once: `dispute answer --accept --json` returns before it rescores anybody.
     from harness.attempt.participant import Outcome
-    from harness.handing import hand_in
+    from harness.handing_in import hand_in
     from harness.pipeline import rerun, score
     from harness.report.kept import kept_score
 
@@ -544,7 +544,7 @@ def test_attempts_are_listed_from_inside_a_workspace(road: Road, verb: Verb) -> 
 
 def test_after_an_interrupted_submit_the_next_step_is_the_rerun(road: Road, verb: Verb) -> None:
     from harness.attempt.participant import Outcome
-    from harness.handing import hand_in
+    from harness.handing_in import hand_in
 
     road.desk.start_clock()
     hand_in(road, Outcome(note="", ended="submitted"))
@@ -553,7 +553,7 @@ def test_after_an_interrupted_submit_the_next_step_is_the_rerun(road: Road, verb
 
 def test_submit_goes_on_where_it_was_killed_and_is_refused_once_it_has_ended(road: Road, verb: Verb) -> None:
     from harness.attempt.participant import Outcome
-    from harness.handing import hand_in
+    from harness.handing_in import hand_in
 
     road.desk.start_clock()
     (road.workspace / WORKFILE).write_text(WORK)

@@ -29,7 +29,8 @@ from harness.cli.main import run
 from harness.config import Settings
 from harness.errors import HarnessFault
 from harness.gateway.log import EpisodeLog
-from harness.handing import hand_in, hand_out, work
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out, work
 from harness.paper.load import Paper
 from harness.proxy.account import SPENT, Account
 from harness.proxy.exchange import Exchange, Journal, exchanges

@@ -31,7 +31,7 @@ from harness.attempt.desk import Desk
 from harness.cleanroom.binary import find_binary
 from harness.config import BudgetSettings, Settings
 from harness.errors import RecordError
-from harness.handing import hand_out
+from harness.handing_out import hand_out
 from harness.pipeline import Measurements, Rerun, rerun, score, units_of
 from harness.record.files import Store
 from harness.record.store import read

@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from mlflow_servers import server
+from side_by_side import together
 from tiny_paper import lean, write_paper
 
 from harness.pipeline import Rerun, units_of
@@ -22,25 +22,7 @@ from harness.report.entries import read_results
 from harness.road import Road, resume
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
-MAIN = "from harness.cli.start import main; main()"
 ASKED = [("lean", "reference")] * 4 + [("lean", "starter")] * 2 + [("other", "reference")] * 2
-
-
-def together(lines: list[list[str]], environment: dict[str, str], folder: Path) -> list[tuple[int, str, str]]:
-    """Exit codes, outputs and errors of command lines that are begun at the same moment."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", MAIN, *words],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for words in lines
-    ]
-    said = [child.communicate(timeout=500) for child in running]
-    return [(child.returncode, *texts) for child, texts in zip(running, said, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +40,7 @@ def variables(place: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def eight(place: Path, variables: dict[str, str]) -> list[tuple[int, str, str]]:
+def eight(place: Path, variables: dict[str, str]) -> list[subprocess.CompletedProcess[str]]:
     """What eight attempts said that were asked for at the same moment, on a results folder that was not there."""
     lines = [["attempt", f"paper={paper}", f"participant={who}", "results=results", "--json"] for paper, who in ASKED]
     return together(lines, variables, place)
@@ -94,10 +76,10 @@ def ensure_whole(uri: str, roads: list[Road]) -> None:
 
 
 def test_eight_attempts_at_once_end_as_alone(
-    place: Path, eight: list[tuple[int, str, str]], roads: list[Road], variables: dict[str, str]
+    place: Path, eight: list[subprocess.CompletedProcess[str]], roads: list[Road], variables: dict[str, str]
 ) -> None:
-    assert [code for code, _, _ in eight] == [0] * len(ASKED), [said[-1000:] for _, _, said in eight]
-    answers = [json.loads(text) for _, text, _ in eight]
+    assert [one.returncode for one in eight] == [0] * len(ASKED), [one.stderr[-1000:] for one in eight]
+    answers = [json.loads(one.stdout) for one in eight]
     assert [(one["paper"], one["participant"]["kind"]) for one in answers] == ASKED
     assert {one["attempt"] for one in answers} == {road.attempt.id for road in roads}
     assert len(roads) == len(ASKED)
@@ -112,9 +94,9 @@ def test_eight_attempts_at_once_end_as_alone(
     kept = read_results([place / "results"])
     assert (len(kept.entries), kept.waiting, kept.left_out) == (len(ASKED), [], [])
     assert list((place / "results" / "staging").iterdir()) == []
-    [[code, text, said]] = together([["leaderboard", "--all", "--json", "--results", "results"]], variables, place)
-    assert code == 0, said
-    assert json.loads(text)
+    [board] = together([["leaderboard", "--all", "--json", "--results", "results"]], variables, place)
+    assert board.returncode == 0, board.stderr
+    assert json.loads(board.stdout)
     ensure_whole(default_uri(Store(place / "results")), roads)
 
 
@@ -140,8 +122,8 @@ def test_one_attempt_is_mirrored_by_several_at_once(
     done = together(
         [["track", roads[0].attempt.id, "--uri", uri, "--results", "results", "--json"]] * 4, variables, place
     )
-    assert [code for code, _, _ in done] == [0] * 4, [said[-500:] for _, _, said in done]
-    told = [json.loads(text) for _, text, _ in done]
+    assert [one.returncode for one in done] == [0] * 4, [one.stderr[-500:] for one in done]
+    told = [json.loads(one.stdout) for one in done]
     assert len({one["run"] for one in told}) == 1
     assert sorted(one["added"] for one in told) == [0, 0, 0, told[0]["runs"]]
 
@@ -157,5 +139,5 @@ def ensure_mirrored_together(
         for number, road in enumerate(roads)
     ]
     done = together(lines, variables, place)
-    assert [code for code, _, _ in done] == [0] * len(roads), [said[-1000:] for _, _, said in done]
+    assert [one.returncode for one in done] == [0] * len(roads), [one.stderr[-1000:] for one in done]
     ensure_whole(uri, roads)

@@ -11,22 +11,23 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from side_by_side import MAIN, together
 from tiny_paper import lean, write_paper
 from watching import soon
 
-from harness import handing
 from harness.attempt import ledger
 from harness.attempt.desk import Desk
 from harness.attempt.participant import Outcome
 from harness.errors import UsageError
-from harness.handing import hand_in, hand_out, withdraw
+from harness.handing_in import hand_in, withdraw
+from harness.handing_out import hand_out
 from harness.pipeline import Rerun, rerun, score, units_of
 from harness.plan.plan import keep_plan
 from harness.record.store import read
@@ -38,7 +39,6 @@ from harness.scoring.score import Score
 
 Attempted = tuple[Road, Score]
 Begin = Callable[..., Road]
-MAIN = "from harness.cli.start import main; main()"
 SUBMITTED = Outcome(note="by hand", ended="submitted")
 
 
@@ -55,28 +55,6 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(call, calls))
-
-
-def together(
-    lines: Iterable[Iterable[object]], environment: dict[str, str], folder: Path
-) -> list[subprocess.CompletedProcess[str]]:
-    """Command lines of `reproof`, begun at the same moment."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", MAIN, *map(str, words)],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for words in lines
-    ]
-    said = [child.communicate(timeout=300) for child in running]
-    return [
-        subprocess.CompletedProcess(child.args, child.returncode, *texts)
-        for child, texts in zip(running, said, strict=True)
-    ]
 
 
 def handed(begin: Begin, tmp_path: Path, files: dict[str, str]) -> Road:
@@ -206,7 +184,8 @@ def test_attempts_and_plans_that_draw_one_name_get_two(
 ) -> None:
     drawn = itertools.chain([b"\0\0", b"\0\0", b"\0\1"], itertools.repeat(b"\0\2"))
     monkeypatch.setattr("harness.attempt.attempt.os", type("Os", (), {"urandom": lambda size: next(drawn)}))
-    monkeypatch.setattr(handing, "_now", lambda: datetime(2026, 1, 2, tzinfo=UTC))
+    moment = datetime(2026, 1, 2, tzinfo=UTC)
+    monkeypatch.setattr("harness.handing_out.datetime", type("Stopped", (), {"now": lambda zone: moment}))
     first, second = (begin(results=tmp_path / "results", workspace=tmp_path / name) for name in "ab")
     assert (first.attempt.id[-4:], second.attempt.id[-4:]) == ("0000", "0001")
     assert len(first.desk.events()) == len(second.desk.events()) == 1

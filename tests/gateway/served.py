@@ -85,6 +85,16 @@ class Odd(gymnasium.Env[Any, Any]):
         return action, self.count / 10, self.count >= 4, False, infos if self.count % 2 else {}
 
 
+class Tells(gymnasium.Env[Any, Any]):
+    """An environment that says what its process is told."""
+
+    observation_space = action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        return 0, {"told": sorted(os.environ)}
+
+
 INFOS: list[dict[str, Any]] = [
     {"a": 1.5, "b": 2, "c": True, "d": np.float64(0.1), "e": np.float32(0.1), "f": np.int8(-3), "g": np.uint64(2**63)},
     {

@@ -387,3 +387,15 @@ def test_random_messages(shared: Run, data: bytes) -> None:
     with ours, theirs, control() as to:
         socket.send_fds(to, [data], [theirs.fileno()])
     still_serves(shared)
+
+
+def test_an_environment_is_not_told_the_keys_of_whoever_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"OPENAI_API_KEY", "REPROOF_MODEL_KEY", "PGPASSWORD", "ANYTHING"}
+    for name in keys:
+        monkeypatch.setenv(name, "canary")
+    with running(tmp_path / "told", Tells=served(f"{HERE}:Tells")) as run:
+        told = set(run.env().reset(seed=1)[1]["told"])
+    assert {"PATH", "PYTHONPATH", "OMP_NUM_THREADS"} <= told
+    assert not keys & told

@@ -16,7 +16,8 @@ from harness.attempt.attempt import HandedIn
 from harness.attempt.participant import Outcome
 from harness.attempt.submission import kept_files
 from harness.errors import SubmissionError
-from harness.handing import hand_in, work
+from harness.handing_in import hand_in
+from harness.handing_out import work
 from harness.road import Road
 
 Begin = Callable[..., Road]

@@ -17,7 +17,7 @@ from harness.attempt.participant import Outcome
 from harness.attempt.submission import kept_files
 from harness.cleanroom.quota import allocated
 from harness.errors import RecordError
-from harness.handing import hand_in
+from harness.handing_in import hand_in
 from harness.report.page import write_page
 from harness.road import Road
 

@@ -14,7 +14,8 @@ from watching import alive
 
 from harness.attempt.participant import Outcome
 from harness.config import BudgetSettings, ModelSettings, Settings
-from harness.handing import hand_in, hand_out, work_on
+from harness.handing_in import hand_in
+from harness.handing_out import hand_out, work_on
 from harness.road import Road, quiet
 
 KEY = "sk-hostile-and-worth-a-fortune"

@@ -19,7 +19,7 @@ from harness.attempt.participant import Outcome
 from harness.attempt.submission import IntakeLimits, bundle, commit_uncommitted, kept_files, picture
 from harness.check import check
 from harness.errors import SubmissionError
-from harness.handing import hand_in
+from harness.handing_in import hand_in
 from harness.road import Road
 
 DONE = Outcome(note="by hand", ended="submitted")

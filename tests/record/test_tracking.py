@@ -22,7 +22,8 @@ import pytest
 from tiny_paper import WORK
 
 from harness.errors import HarnessFault, MirrorFault, RecordError
-from harness.handing import hand_in, work
+from harness.handing_in import hand_in
+from harness.handing_out import work
 from harness.record import away, tracking
 from harness.record.entry import KEY_TAG, KIND_TAG, NO_MIRROR, Dataset, Entry, default_database, default_uri
 from harness.record.files import Store
