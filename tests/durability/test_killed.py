@@ -65,7 +65,7 @@ def ensure_whole(place: Place, told: dict[str, Any]) -> Road:
     """See that an attempt that was killed and gone on with is what one that was never killed would be."""
     road = road_to(place, told["attempt"])
     ensure_one_of_everything(road)
-    ensure_no_run_twice(place, road)
+    ensure_no_run_twice(place)
     assert place.leftovers() == []
     assert soon(lambda: not place.alive(), within=20), place.alive()
     ensure_same_as_unkilled(place, road, told)
@@ -97,10 +97,10 @@ def ensure_every_second_is_told(road: Road) -> None:
         assert used == pytest.approx(told)
 
 
-def ensure_no_run_twice(place: Place, road: Road) -> None:
+def ensure_no_run_twice(place: Place) -> None:
     """No run began in the clean room after its record had landed."""
     landed: dict[str, list[float]] = {}
-    for path in place.results.glob("runs/*/*/run.json"):
+    for path in place.results.rglob("runs/*/*/run.json"):
         record = json.loads(path.read_bytes())
         landed.setdefault(_identity(record), []).append(path.parent.stat().st_ctime)
     for at, run in place.begun():
@@ -244,6 +244,30 @@ def test_verbs_that_are_killed_and_asked_again_end_as_if_nothing_had_been(place:
     ensure_mirrored_once(place, [road])
     archive = Path(packed["archive"])
     assert [path.name for path in archive.parent.iterdir() if ".scratch" in path.name] == []
+    print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_verification_that_is_killed_goes_on(place: Place, killer: Killer) -> None:
+    told = killer.whole(*TINY)
+    archive = killer.whole("pack", told["attempt"], "--json")["archive"]
+    elsewhere = Place(folder=place.folder, environment=place.environment, results_name="elsewhere")
+    (place.folder / "begun.log").unlink()
+
+    def unverified() -> None:
+        shutil.rmtree(elsewhere.results)
+        (place.folder / "begun.log").unlink()
+
+    words = ("verify", archive, "--results", elsewhere.results, "--json")
+    length = killer.length_of(*words)
+    unverified()
+    found = killer.verb(*words, kills=share(0.04), within=length, anew=unverified)
+    assert (found["same"], found["problems"]) == (True, [])
+    assert found["score"]["here"] == told["score"]["value"]
+    ensure_no_run_twice(elsewhere)
+    assert elsewhere.leftovers() == []
+    assert [path.name for path in (elsewhere.results / "staging").iterdir()] == []
     print(killer.figures())
 
 
