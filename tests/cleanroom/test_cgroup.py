@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from watching import soon
 
 from harness.cleanroom import cgroup, hierarchy
 from harness.cleanroom.cgroup import HostV2
@@ -40,9 +41,8 @@ def test_a_group_counts_and_forgets(group):
 
 
 def test_killing_takes_everyone_even_those_who_fork(group):
-    child = joined(group, "sh", "-c", "f() { f | f & }; f; exec sleep 9")  # which needs no process of its own
-    time.sleep(0.2)
-    assert group.pids()
+    child = joined(group, "sh", "-c", "for i in 1 2 3; do while :; do /bin/true; done & done; wait")
+    assert soon(lambda: len(group.pids()) > 3)
     began = time.monotonic()
     group.kill()
     assert group.pids() == []
