@@ -19,10 +19,12 @@ LARGEST_FILE, MOST_NODES = 2**20, 200_000
 _LONGEST_INTEGER, _LONGEST_NUMBER = 128, 400
 """Bits, since Python cannot even write out an integer of thousands of digits; and characters, since PyYAML takes
 quadratic time for one in base sixty."""
+_DEEPEST = 100
+"""Lists and mappings within one another: libyaml recurses, and takes quadratic time for a hundred thousand."""
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Safe, and `1e-4` is a number (YAML 1.1 calls it a text)."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -96,6 +98,7 @@ def read(path: Path) -> Source:
 def _parse(path: Path, text: str) -> Source:
     loader = None
     try:
+        _ensure_small(path, text)
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
@@ -113,13 +116,34 @@ def _parse(path: Path, text: str) -> Source:
             loader.dispose()
 
 
+def _ensure_small(path: Path, text: str) -> None:
+    """See that its tree can be made: in little memory, and by recursion.
+
+    Raises:
+        PaperError: There is too much of it, or it is too deep.
+        YAMLError: It is no YAML.
+    """
+    depth = count = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        count += isinstance(event, yaml.NodeEvent)
+        if depth > _DEEPEST:
+            where = f"{path}:{event.start_mark.line + 1}" if event.start_mark else path
+            expected = f"lists and mappings at most {_DEEPEST} deep"
+            raise PaperError("this file is too deep", where=where, expected=expected)
+        if count > MOST_NODES:
+            raise _too_much(path)
+
+
+def _too_much(path: Path) -> PaperError:
+    return PaperError("this file unfolds to too much", where=path, expected=f"at most {MOST_NODES} keys and values")
+
+
 def _bounded(path: Path, lines: Iterator[tuple[Where, int]]) -> Iterator[tuple[Where, int]]:
     """Stop at a file whose aliases would unfold without end, before anything is made of them."""
     for count, line in enumerate(lines):
         if count > MOST_NODES:
-            raise PaperError(
-                "this file unfolds to too much", where=path, expected=f"at most {MOST_NODES} keys and values"
-            )
+            raise _too_much(path)
         yield line
 
 

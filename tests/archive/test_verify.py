@@ -284,12 +284,14 @@ def test_outputs_that_were_swapped_in_the_packers_own_records_are_found_by_the_r
     reference, _ = lean_finished
     # no mutation's change: the store is shared, and other tests would find the forged runs under their own keys
     wrong = load_work(reference).replace('parameters["step"] / (i + 1)', '2.5 * parameters["step"] / (i + 1)')
-    road, honest = submit({"reproduction/work.py": wrong})
+    good, _ = submit({"reproduction/work.py": load_work(reference)}, slots="all")
+    road, honest = submit({"reproduction/work.py": wrong}, slots="all")
     assert honest.verdict == "FAIL"
-    right, theirs = (units_of(at, read(at.records / "rerun.json", Rerun)) for at in (reference, road))
-    for good, bad in zip(right, theirs, strict=False):
-        if bad.author == "submission" and good.seed == bad.seed:
-            take_over(road.store, good.key, bad.key)
+    right, theirs = (units_of(at, read(at.records / "rerun.json", Rerun)) for at in (good, road))
+    for own, forged in zip(right, theirs, strict=True):
+        assert (own.label, own.seed) == (forged.label, forged.seed)
+        if forged.author == "submission":
+            take_over(road.store, own.key, forged.key)
     assert score(road, again=True).verdict == "PASS"
     packed = pack(road, tmp_path / "forged.tar.gz")
     assert verifier.verify(packed.archive, quick=True).same

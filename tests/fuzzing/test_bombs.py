@@ -30,6 +30,7 @@ YAML: dict[str, str] = {
     "aliases": LISTS,
     "merges": MERGED,
     "deep lists": "a: " + "[" * 300_000,
+    "many deep lists": "a: [" + ("[" * 97 + "]" * 97 + ",") * 5000 + "]",
     "deep maps": "a: " + "{a: " * 200_000,
     "deep blocks": "".join(" " * n + "a:\n" for n in range(1200)),
     "many anchors": "\n".join(f"k{n}: &k{n} 1" for n in range(50_000)),

@@ -79,6 +79,7 @@ def test_anchors_and_merge_keys_are_read(tmp_path: Path) -> None:
         ("? [1, 2]\n: 3\n", ":1", ""),
         ("? {a: 1}\n: 3\n", ":1", ""),
         ("a: \x07\n", "", "not YAML"),
+        ("a:\n- " + "[" * 100 + "]" * 100, ":2", "too deep"),
         ("", "", "is empty"),
         ("# nothing\n", "", "is empty"),
     ],

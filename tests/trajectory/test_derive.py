@@ -421,10 +421,10 @@ def test_time_grows_with_what_is_new(tmp_path: Path) -> None:
     write_journal(tmp_path / "small", long_work(50, 100_000))
     write_journal(tmp_path / "large", long_work(200, 100_000))
     took = {}
-    for name in ("small", "large"):
+    for name in ("small", "large") * 3:
         start = time.process_time()
         made = derive(exchanges(tmp_path / name), attempt="a", agent="b", version="c")
-        took[name] = time.process_time() - start
+        took[name] = min(took.get(name, math.inf), time.process_time() - start)
         assert made is not None
         assert made.subagent_trajectories is None
     assert took["large"] < 8 * took["small"] + 0.2
