@@ -165,6 +165,7 @@ def test_a_provider_that_refuses_the_key_is_the_models_fault(works: Works) -> No
     assert (outcome.ended, outcome.fault) == ("model", "model"), outcome.note
 
 
+@pytest.mark.slow
 def test_time_that_is_spent_asking_a_model_in_vain_is_the_models_fault(works: Works) -> None:
     program = f"{ASKS}\nimport time\ntry: ask('x')\nexcept Exception: time.sleep(60)"
     with scripted(lambda count: (401, "no such key")) as model:
@@ -179,7 +180,7 @@ def test_time_that_is_spent_asking_a_model_in_vain_is_the_models_fault(works: Wo
         ("exit 3", {}, "failed", "submission"),
         ("kill -9 $$", {}, "failed", "submission"),
         ("sleep 60", {"working": 2.0}, "working", "budget"),
-        ("sleep 60", {"wall": 2.0}, "wall", "budget"),
+        pytest.param("sleep 60", {"wall": 2.0}, "wall", "budget", marks=pytest.mark.slow),
         ("while :; do :; done", {"cpu": 0.5}, "cpu", "budget"),
         pytest.param(
             "reproof exec -- sh -c 'while :; do :; done'; sleep 60",

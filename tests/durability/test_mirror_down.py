@@ -162,6 +162,7 @@ def is_whole(lean_finished: Attempted, undisturbed: list[str]) -> IsWhole:
     return look
 
 
+@pytest.mark.slow
 def test_a_call_that_comes_late_takes_nothing_away(lean_finished: Attempted, tmp_path: Path, empty: Path) -> None:
     """A server that was stopped goes on with what it was asked, which somebody else has done by then."""
     from mlflow import MlflowClient
@@ -180,6 +181,7 @@ def test_a_call_that_comes_late_takes_nothing_away(lean_finished: Attempted, tmp
     assert shown(uri, road.paper.id) == whole
 
 
+@pytest.mark.slow
 def test_a_store_that_answers_byte_by_byte_is_given_up_when_patience_ends(
     lean_finished: Attempted, monkeypatch: pytest.MonkeyPatch
 ) -> None:

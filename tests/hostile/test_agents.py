@@ -205,7 +205,11 @@ LITTER: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("script", "left_out"), LITTER.values(), ids=LITTER)
+LONG = ("a repository", "a file of holes")
+CASES = [pytest.param(*case, id=name, marks=pytest.mark.slow if name in LONG else ()) for name, case in LITTER.items()]
+
+
+@pytest.mark.parametrize(("script", "left_out"), CASES)
 def test_what_lies_about_at_the_end_costs_itself_alone(hire: Hire, script: str, left_out: str) -> None:
     road, outcome = hire(f"echo '# mine' >>reproduction/work.py; {COMMIT}; echo later >later.py; {script}")
     assert "cannot" in refusal(road, outcome) or "too large" in data_of(road.desk, "submitted")[-1]["refused"]

@@ -165,6 +165,7 @@ def test_nothing_there_is_obeyed(there: Typist, words: tuple[str, ...]) -> None:
         assert '"bubblewrap"' in record.read_text()
 
 
+@pytest.mark.slow
 def test_records_that_lie_there_are_refused_in_words(typist: Typist) -> None:
     (typist.folder / "BRIEF.md").write_text("The brief.\n")
     done = typist.types("rescore", typist.road.attempt.id)
@@ -175,6 +176,7 @@ def test_records_that_lie_there_are_refused_in_words(typist: Typist) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_no_records_are_laid_into_a_participant_s_folder(there: Typist) -> None:
     """They would hold seeds, and whoever works there could read them."""
     shutil.rmtree(there.folder / "results")
@@ -184,6 +186,7 @@ def test_no_records_are_laid_into_a_participant_s_folder(there: Typist) -> None:
     assert not (there.folder / "records").exists()
 
 
+@pytest.mark.slow
 def test_settings_of_another_user_are_refused_in_words(typist: Typist) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives files away")
@@ -241,6 +244,7 @@ print(plot(Family(metric="m", lines=(line,), connected=True, logarithmic=False, 
 """
 
 
+@pytest.mark.slow
 def test_how_plots_look_is_not_said_there(typist: Typist) -> None:
     command = [sys.executable, "-P", "-c", PLOT]
     done = subprocess.run(command, cwd=typist.folder, env=typist.environment, capture_output=True, text=True)

@@ -122,6 +122,7 @@ def test_hostile_steps_stay_texts(dossier: Dossier) -> None:
     assert page.count("&lt;script&gt;alert(1)") > 10
 
 
+@pytest.mark.slow
 def test_ten_megabytes_make_a_page_of_bounded_size_in_time(desk: Desk, dossier: Dossier) -> None:
     turns = [(f"Step {n}. " + "<&>" * 50, f"cat {n}", f"\x1b[3{n}m<&\n" * 7000) for n in range(150)]
     write_journal(desk.folder / JOURNAL, work(dossier, turns))
@@ -144,6 +145,7 @@ def test_a_page_of_many_steps_shows_the_first_and_the_last(dossier: Dossier) -> 
     assert page.count("<li class=") <= MOST_ENTRIES + 20
 
 
+@pytest.mark.slow
 def test_a_page_of_many_calls_and_conversations_is_bounded_too(dossier: Dossier) -> None:
     calls = [
         {"id": f"c{n}", "function": {"name": "f" * 300, "arguments": json.dumps({"x": "&" * 900})}} for n in range(60)

@@ -417,6 +417,7 @@ def long_work(count: int, size: int) -> list[Exchange]:
     )
 
 
+@pytest.mark.slow
 def test_time_grows_with_what_is_new(tmp_path: Path) -> None:
     write_journal(tmp_path / "small", long_work(50, 100_000))
     write_journal(tmp_path / "large", long_work(200, 100_000))
