@@ -28,11 +28,10 @@ STAGES = ("asked", "handed out", "at work", "worked", "handed in", "rerun", "sco
 _BWRAP = """\
 #!/bin/sh
 # notes which run begins, and when, before it begins
-for word; do
-    [ "$word" = /reproof/run ] && IFS= read -r run < "$before/RUN.json"
-    before=$word
-done
-[ -n "$run" ] && echo "$(date +%s.%N) $run" >> "{log}"
+if [ "$1" = --args ]; then
+    inputs=$(tr '\\0' '\\n' < "/proc/self/fd/$2" | grep -x -B 1 /reproof/run | head -n 1)
+    [ -n "$inputs" ] && echo "$(date +%s.%N) $(cat "$inputs/RUN.json")" >> "{log}"
+fi
 exec {bwrap} "$@"
 """
 

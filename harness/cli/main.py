@@ -84,6 +84,12 @@ def run() -> int:
         fault = unfit if error.errno in _UNFIT else machine_fault(error)
         _say(fault)
         return fault.exit_code
+    except UnicodeEncodeError as error:  # a folder's name, say, whose bytes are no text that a record could hold
+        said = str(error.object)[max(0, error.start - 60) : error.end]
+        remedy = "give folders and files names in UTF-8"
+        unwritten = UsageError("a name is no UTF-8, so no record could tell it", got=said, remedy=remedy)
+        _say(unwritten)
+        return unwritten.exit_code
     except (KeyboardInterrupt, click.Abort):
         echo("interrupted; everything that was done is kept", err=True)
         return 130

@@ -103,6 +103,7 @@ def ensure_no_run_twice(place: Place) -> None:
     for path in place.results.rglob("runs/*/*/run.json"):
         record = json.loads(path.read_bytes())
         landed.setdefault(_identity(record), []).append(path.parent.stat().st_ctime)
+    assert place.begun(), "the wrapper of bwrap has seen no run"
     for at, run in place.begun():
         facts = json.loads(run)
         done = landed.get(_identity(facts), [])

@@ -111,12 +111,18 @@ def options() -> list[tuple[str, str]]:
     return found
 
 
+CASES: list[tuple[Any, ...]] = [
+    (("start", "--as"), "/" * 5000, ["tiny"]),
+    (("attempts", "--results"), "\x7f\x9b", []),
+    (("paper validate", "--results"), "\ud800", ["tiny"]),
+]
+"""What was once answered by a traceback, or obeyed."""
+
+
 def test_options(effort: Effort, place: Path) -> None:
     """Each option with each odd value."""
-    long = ("start", "--as"), "/" * 5000, ["tiny"]
-    obeyed = ("attempts", "--results"), "\x7f\x9b", []
 
-    @effort.over(st.sampled_from(options()), st.sampled_from([*ODD, *TEXTS]), words, few=40, cases=[long, obeyed])
+    @effort.over(st.sampled_from(options()), st.sampled_from([*ODD, *TEXTS]), words, few=40, cases=CASES)
     def check(named: tuple[str, str], value: str, more: list[str]) -> None:
         verb, option = named
         told(*verb.split(), *more[:1], f"{option}={value}")
