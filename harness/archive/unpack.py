@@ -60,6 +60,8 @@ def _told(archive: Path) -> Iterator[None]:
     if not archive.is_file():
         remedy = "`reproof pack ATTEMPT` writes one"
         raise UsageError("there is no archive here", where=archive, expected="a file", remedy=remedy)
+    if not archive.stat().st_size:  # nor is what the kernel shows as a file, and cannot read
+        raise refused(archive, "it is no archive of Reproof, or cut short", got="an empty file")
     try:
         yield
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:

@@ -115,6 +115,7 @@ CASES: list[tuple[Any, ...]] = [
     (("start", "--as"), "/" * 5000, ["tiny"]),
     (("attempts", "--results"), "\x7f\x9b", []),
     (("paper validate", "--results"), "\ud800", ["tiny"]),
+    (("verify", "--waive"), "a", ["/proc/self/mem"]),
 ]
 """What was once answered by a traceback, or obeyed."""
 
