@@ -174,6 +174,8 @@ def land(staged: Path, final: Path) -> bool:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file's content in one rename, on disk before the name changes; what died half way is swept."""
+    if not path.name:  # `/`, or a name that was left empty
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     private_folder(path.parent)
     _sweep(path)
     staged, file = _staged(path)

@@ -116,6 +116,8 @@ CASES: list[tuple[Any, ...]] = [
     (("attempts", "--results"), "\x7f\x9b", []),
     (("paper validate", "--results"), "\ud800", ["tiny"]),
     (("verify", "--waive"), "a", ["/proc/self/mem"]),
+    (("leaderboard", "--page"), "/", []),
+    (("leaderboard", "--page"), "", []),
 ]
 """What was once answered by a traceback, or obeyed."""
 
