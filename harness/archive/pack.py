@@ -222,7 +222,7 @@ def _written(to: Path, manifest: Manifest, sources: list[_Source]) -> str:
             file.flush()
             os.fsync(file.fileno())
         digest = digest_of(staged)
-        if to.exists() and digest_of(to) != digest:
+        if os.path.lexists(to) and not (to.is_file() and digest_of(to) == digest):
             remedy = "name another with --to, or move that one away"
             raise UsageError("another file has this name", where=to, remedy=remedy)
         staged.replace(to)

@@ -260,6 +260,7 @@ def report(name: str | None, results: Path, svg: Path | None, page: Path | None,
     """
     from harness.appeals import disputes
     from harness.report.appeals import dispute_lines
+    from harness.report.elsewhere import write_elsewhere
     from harness.report.kept import kept_score, latest_submission, points_in
     from harness.report.table import draw_score, print_score
 
@@ -268,9 +269,9 @@ def report(name: str | None, results: Path, svg: Path | None, page: Path | None,
     result, points, open_questions = kept_score(desk, of=folder), points_in(folder), disputes(desk)
     drawn = leave_page(desk, lambda text: echo(text, err=True), of=folder)
     if page is not None and drawn is not None:
-        _copy(drawn, page)
+        write_elsewhere(page, drawn.read_text(encoding="utf-8"))
     if svg is not None:
-        draw_score(result, points, svg)
+        write_elsewhere(svg, draw_score(result, points))
         echo(f"drawn: {svg}", err=True)
     if as_json:
         more: dict[str, Any] = {"page": str(drawn) if drawn else None}
@@ -285,18 +286,6 @@ def report(name: str | None, results: Path, svg: Path | None, page: Path | None,
         for path in (drawn, page) if drawn else ():
             if path is not None:
                 echo(f"page: {path}")
-
-
-def _copy(drawn: Path, page: Path) -> None:
-    """The page once more, where somebody wants it."""
-    from harness.errors import UsageError
-    from harness.record.files import write_text
-
-    try:
-        write_text(page, drawn.read_text(encoding="utf-8"))
-    except OSError as error:
-        remedy = f"name a file that you may write; the page lies at {drawn}"
-        raise UsageError("the page cannot be written there", where=page, got=error.strerror, remedy=remedy) from None
 
 
 @click.command()

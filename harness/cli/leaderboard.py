@@ -89,14 +89,10 @@ def _board(results: tuple[Path, ...], papers: tuple[str, ...]) -> Board:
 def _write_page(found: Board, page: Path, *, own: bool) -> None:
     from datetime import UTC, datetime
 
-    from harness.errors import UsageError
-    from harness.record.files import write_text
+    from harness.report.elsewhere import write_elsewhere
     from harness.report.leaderboard_page import leaderboard_page
 
-    try:
-        write_text(page, leaderboard_page(found, own=own, made=datetime.now(UTC)))
-    except OSError as error:
-        raise UsageError("the page cannot be written", where=page, got=error, remedy="--page ANOTHER_FILE") from None
+    write_elsewhere(page, leaderboard_page(found, own=own, made=datetime.now(UTC)))
     echo(f"page: {page.resolve()}", err=True)
 
 

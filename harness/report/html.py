@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.report.elsewhere import MARK
 from harness.report.text import bearable, plain
 from harness.trajectory.tame import shortened
 
@@ -45,6 +46,7 @@ def render(template: str, facts: Mapping[str, Any], *, script: str | None = None
         .get_template(template)
         .render(
             facts,
+            mark_of_ours=Markup(MARK),
             policy="; ".join(f"{name} {value}" for name, value in policy.items()),
             style=Markup(style),
             script=Markup(code),

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from itertools import groupby
-from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -16,6 +15,7 @@ from rich.text import Text
 from harness.overtime import Point
 from harness.paper.quantities import show_seconds
 from harness.report.account import budget_remarks
+from harness.report.elsewhere import MARK
 from harness.report.look import GATE, SIGN, gate_state
 from harness.report.pictures import reported_words
 from harness.report.text import inline, plain
@@ -42,11 +42,11 @@ def print_score(score: Score, points: Sequence[Point] = ()) -> None:
     Console(highlight=False, soft_wrap=False).print(score_table(score, points))
 
 
-def draw_score(score: Score, points: Sequence[Point], path: Path) -> None:
-    """The same as a picture: an SVG file that needs nothing from outside but a font."""
+def draw_score(score: Score, points: Sequence[Point]) -> str:
+    """The same as a picture: an SVG text that needs nothing from outside but a font."""
     console = Console(record=True, width=110, file=StringIO(), force_terminal=True)
     console.print(score_table(score, points))
-    console.save_svg(str(path), title=f"reproof report {score.attempt}")
+    return f"{MARK}\n{console.export_svg(title=f'reproof report {score.attempt}')}"
 
 
 def score_table(score: Score, points: Sequence[Point] = ()) -> RenderableType:

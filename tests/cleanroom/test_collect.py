@@ -203,7 +203,7 @@ def test_bytes_may_arrive_in_any_portions(tmp_path, step):
     assert found == {"a": b"x" * 700, "b": b""}
 
 
-@pytest.mark.parametrize("name", ["../a", "/etc/passwd", "c", "a/../b", "./a", "", "\x1b[2J"])
+@pytest.mark.parametrize("name", ["../a", "/reproof-was-here", "c", "a/../b", "./a", "", "\x1b[2J"])
 def test_strangers_are_refused(tmp_path, name):
     fate, found, wanted = receive(stream((name, b"0", b"x"), ("b", b"0", b"y")), tmp_path)
     assert found == {}

@@ -489,7 +489,7 @@ def test_the_command(leaderboard: Command, tmp_path: Path) -> None:
     ("words", "told"),
     [
         (("--csv", "--json"), "leave one out"),
-        (("--page", "results/attempts/1/attempt.json/below"), "--page ANOTHER_FILE"),
+        (("--page", "results/attempts/1/attempt.json/below"), "name a file that can be written"),
         (("--results", "nowhere"), "--results FOLDER"),
         (("--papers", "aa"), "did you mean a?"),
     ],

@@ -419,7 +419,7 @@ def test_report_writes_the_page_where_it_says(
 def test_report_says_why_a_page_cannot_be_written_there(kept: tuple[str, Path], call: Callable[..., Result]) -> None:
     done = call("report", kept[0], "--page", "/proc/no/page.html")
     assert isinstance(done.exception, UsageError)
-    assert "the page cannot be written there" in str(done.exception)
+    assert "nothing can be written there" in str(done.exception)
 
 
 def test_a_dispute_and_its_answer_stand_on_the_page(kept: tuple[str, Path], call: Callable[..., Result]) -> None:
