@@ -187,10 +187,12 @@ def _keep_reported(trial: Trial, road: Road) -> None:
     path = road.folder / REPORTED
     if path.exists():
         return
+    if (content := trajectory_of(trial)) is not None:
+        _keep_trajectory(trial, road, content)
     write_text(path, msgspec.json.format(msgspec.json.encode(trial.reported()), indent=1).decode() + "\n")
-    content = trajectory_of(trial)
-    if content is None:
-        return
+
+
+def _keep_trajectory(trial: Trial, road: Road, content: bytes) -> None:
     write_text(road.folder / REPORTED_TRAJECTORY, content.decode("utf-8", errors="replace"))
     with contextlib.suppress(RecordError):  # it is kept as it came, and no timeline is drawn
         found = read_trajectory(content, where=trial.name, began=road.attempt.started)

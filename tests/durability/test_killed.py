@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from guests import lay_trial, solution
 from handmade import data_of, kinds
 from killing import Kill, Killer, Place
 from tiny_paper import WORK
@@ -269,6 +270,29 @@ def test_a_verification_that_is_killed_goes_on(place: Place, killer: Killer) -> 
     ensure_no_run_twice(elsewhere)
     assert elsewhere.leftovers() == []
     assert [path.name for path in (elsewhere.results / "staging").iterdir()] == []
+    print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_an_import_that_is_killed_goes_on(place: Place, killer: Killer, home: Path) -> None:
+    bundle, job = solution(home / "papers" / "lean", place.folder / "solved"), place.folder / "jobs" / "monday"
+    for name in ("lean__one", "lean__two"):
+        lay_trial(job, name, bundle)
+    words = ("import", "harbor", job, "tracking=none", "slots=all", "--json")
+
+    def untaken() -> None:
+        shutil.rmtree(place.results)
+        (place.folder / "begun.log").unlink()
+
+    length = killer.length_of(*words)
+    untaken()
+    told = killer.verb(*words, kills=share(0.04), within=length, anew=untaken)
+    for trial in told:
+        road = ensure_whole(place, json.loads((road_to(place, trial["attempt"]).records / "score.json").read_bytes()))
+        assert (trial["verdict"], road.attempt.participant.name) == ("PASS", "solver")
+    assert len({trial["attempt"] for trial in told}) == 2
+    ensure_no_attempt_of_nobody(place, {trial["attempt"] for trial in told})
     print(killer.figures())
 
 

@@ -10,7 +10,7 @@ import pytest
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a plain user owns a home, and nothing drawn names it")
-@pytest.mark.parametrize("place", ["/", "/etc", "/usr/bin", "/var/tmp", str(Path.home()), str(Path(__file__).parent)])
+@pytest.mark.parametrize("place", ["/", "/etc", "/usr/bin", "/var/tmp", str(Path.home())])
 def test_nothing_of_the_machine_s_can_be_written(place: str) -> None:
     with pytest.raises(OSError, match="Read-only"):
         (Path(place) / "reproof-was-here").write_text("x")
