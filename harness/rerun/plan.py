@@ -158,7 +158,14 @@ class Planner:
         return pinned(self.paper, experiment) + kept
 
     def submission(self, tree: str, slots: int) -> list[Unit]:
-        """All units of a submission up to some filled slots, with the replicates; what no leaf reads is not run."""
+        """All units of a submission up to some filled slots, with the replicates; what no leaf reads is not run.
+
+        Raises:
+            RecordError: The plan has not so many seeds, or a kept instance is not the one of the plan.
+        """
+        if not 1 <= slots <= len(self.plan.seeds):
+            seeds = f"{len(self.plan.seeds)} seeds"
+            raise RecordError("a plan and its runs do not fit", where=self.folder, expected=f"{slots} slots", got=seeds)
         read = self._read(dict(self.paper.spec.leaves()).values())
         units = [
             unit

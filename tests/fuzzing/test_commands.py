@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from harness.cli.main import reproof, run
 from harness.cli.start import VERBS
-from harness.errors import ReproofError
+from harness.errors import RecordError, ReproofError
 
 KNOWN = (
     "tiny",
@@ -174,13 +174,33 @@ READERS = (
 )
 
 
+def copied(road: Any, place: Path, record: str) -> Path:
+    """Lay a copy of an attempt's records into `results`; where one of them lies there."""
+    left_out = shutil.ignore_patterns("mlflow", "locks", *({*road.store.attempts()} - {road.attempt.id}))
+    shutil.copytree(road.store.root, place / "results", symlinks=True, ignore=left_out)
+    [file] = (place / "results/attempts" / road.attempt.id).rglob(record)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("record", "change"),
+    [("plan.json", {"seeds": []}), ("rerun.json", {"slots": 10**18}), ("rerun.json", {"slots": -1})],
+)
+def test_a_plan_and_runs_that_do_not_fit(place: Path, lean_finished: Any, record: str, change: dict[str, Any]) -> None:
+    """Once an IndexError."""
+    road = lean_finished[0]
+    file = copied(road, place, record)
+    file.write_text(json.dumps({**json.loads(file.read_bytes()), **change}))
+    code, text = told("pack", road.attempt.id)
+    assert code == RecordError.exit_code
+    assert "a plan and its runs do not fit" in text
+
+
 @pytest.mark.parametrize("record", RECORDS)
 def test_records(effort: Effort, place: Path, lean_finished: Any, record: str) -> None:
     """Every verb that reads an attempt, on one whose record was changed."""
     road = lean_finished[0]
-    left_out = shutil.ignore_patterns("mlflow", "locks", *({*road.store.attempts()} - {road.attempt.id}))
-    shutil.copytree(road.store.root, place / "results", symlinks=True, ignore=left_out)
-    [file] = (place / "results/attempts" / road.attempt.id).rglob(record)
+    file = copied(road, place, record)
     whole = file.read_bytes()
     first = whole.splitlines()[0] + b"\n"
     shaped = changed(json.loads(first if record.endswith("jsonl") else whole)).map(
