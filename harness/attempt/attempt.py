@@ -123,6 +123,10 @@ class HandedIn(Slip, frozen=True):
     instead: str | None = None
     """Why it is not all that the workspace held, and what it is in its place; None: it is."""
 
+    def __post_init__(self) -> None:
+        if not {"working", "cpu"} <= self.used.keys():
+            raise ValueError("`used` must tell `working` and `cpu`")
+
 
 def attempt_name(paper: str, participant: str, now: datetime) -> str:
     """A name that sorts by time and cannot clash: paper, participant, moment, four random letters."""

@@ -16,6 +16,8 @@ LONGEST_PATH = 1024
 DEEPEST = 64
 """Parts of a path."""
 _HASH = re.compile(r"[0-9a-f]{40}")
+_LONGEST_SIZE = 20
+"""Digits."""
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _REFUSED_MODES = {
     "120000": ("it holds a symbolic link", "replace the link by the file it points to, and commit again"),
@@ -128,7 +130,7 @@ def _entry(record: bytes, where: object) -> Entry | None:
         raise _bad_path(ascii(path), reason, where)
     if kind == "tree":
         return None
-    if kind != "blob" or mode not in (FILE_MODE, EXECUTABLE_MODE) or not is_hash(name) or not size.isdigit():
+    if kind != "blob" or mode not in (FILE_MODE, EXECUTABLE_MODE) or not is_hash(name) or not _is_size(size.encode()):
         raise _bad_path(ascii(path), f"it is no plain file (mode {mode})", where)
     return Entry(mode=mode, name=name, size=int(size), path=path)
 
@@ -143,12 +145,17 @@ def _bad_path(path: str, reason: str, where: object) -> SubmissionError:
     )
 
 
+def _is_size(digits: bytes) -> bool:
+    """Whether they are a number that a file's size can be; Python reads none of more than 4300 digits."""
+    return digits.isdigit() and len(digits) < _LONGEST_SIZE
+
+
 def read_blobs(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Parse `git cat-file --batch` as far as it is whole, and name each content by its own hash."""
     at = 0
     while (end := data.find(b"\n", at)) >= 0:
         words = data[at:end].split(b" ")
-        if len(words) != 3 or words[1] != b"blob" or not words[2].isdigit():
+        if len(words) != 3 or words[1] != b"blob" or not _is_size(words[2]):
             return
         content = data[end + 1 : end + 1 + int(words[2])]
         yield blob_name(content), content

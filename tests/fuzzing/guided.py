@@ -22,6 +22,7 @@ import atheris
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 with atheris.instrument_imports(include=["harness"]):
+    from confined import confined
     from fuzzing import test_bundles, test_outputs, test_sockets
     from proxy import scripted
     from proxy.conversations import ANSWERS, EVENTS, FORMATS
@@ -217,7 +218,8 @@ def main() -> None:
 
     limits = ["-max_len=8192", "-timeout=20", "-rss_limit_mb=3072", "-print_final_stats=1", "-verbosity=1"]
     atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", f"-artifact_prefix={folder}/", *limits, str(corpus)], one)
-    atheris.Fuzz()
+    with confined(folder):
+        atheris.Fuzz()
 
 
 if __name__ == "__main__":

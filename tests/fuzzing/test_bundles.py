@@ -61,7 +61,11 @@ BLOBS = b"".join(b"%s blob %d\n%s\n" % (b"a" * 40, len(text), text) for text in 
 def test_what_git_says_of_them(effort: Effort) -> None:
     """Git speaks from the sandbox, where it may have been made to say anything."""
 
-    @effort.over(damaged(LISTING, marks=[b"\0", b"\t", b"120000", b"..", b"\xff", b".git"]), few=25)
+    @effort.over(
+        damaged(LISTING, marks=[b"\0", b"\t", b"120000", b"..", b"\xff", b".git", b"9" * 5000]),
+        few=25,
+        cases=[LISTING.replace(b"     5", b"9" * 5000)],
+    )
     def listings(data: bytes) -> None:
         answered(lambda: read_listing(data, files=5, total=100, where="there"), SubmissionError)
 
@@ -69,6 +73,10 @@ def test_what_git_says_of_them(effort: Effort) -> None:
     def histories(data: bytes) -> None:
         answered(lambda: read_history(data, head="c" * 40, base="a" * 40, most=5, where="there"), SubmissionError)
 
-    @effort.over(damaged(BLOBS, marks=[b"blob", b"\n", b"9" * 30, b" " + b"9" * 5000 + b"\n", b" \xc2\xb2\n"]), few=25)
+    @effort.over(
+        damaged(BLOBS, marks=[b"blob", b"\n", b"9" * 30, b" " + b"9" * 5000 + b"\n", b" \xc2\xb2\n"]),
+        few=25,
+        cases=[BLOBS.replace(b" 5\n", b" " + b"9" * 5000 + b"\n")],
+    )
     def blobs(data: bytes) -> None:
         list(read_blobs(data))

@@ -182,18 +182,25 @@ def copied(road: Any, place: Path, record: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    ("record", "change"),
-    [("plan.json", {"seeds": []}), ("rerun.json", {"slots": 10**18}), ("rerun.json", {"slots": -1})],
-)
-def test_a_plan_and_runs_that_do_not_fit(place: Path, lean_finished: Any, record: str, change: dict[str, Any]) -> None:
-    """Once an IndexError."""
+MISFITS: dict[str, tuple[str, str, dict[str, Any], str]] = {
+    "a plan without seeds": ("pack", "plan.json", {"seeds": []}, "a plan and its runs do not fit"),
+    "more slots than seeds": ("pack", "rerun.json", {"slots": 10**18}, "a plan and its runs do not fit"),
+    "fewer slots than one": ("pack", "rerun.json", {"slots": -1}, "a plan and its runs do not fit"),
+    "nothing used": ("score", "submission.json", {"used": {}}, "this record is damaged"),
+}
+"""What was once answered by a traceback: verb, record, what is changed in it, what is said."""
+
+
+@pytest.mark.parametrize(("verb", "record", "change", "said"), MISFITS.values(), ids=MISFITS)
+def test_a_record_that_does_not_fit(
+    place: Path, lean_finished: Any, verb: str, record: str, change: dict[str, Any], said: str
+) -> None:
     road = lean_finished[0]
     file = copied(road, place, record)
     file.write_text(json.dumps({**json.loads(file.read_bytes()), **change}))
-    code, text = told("pack", road.attempt.id)
+    code, text = told(verb, road.attempt.id)
     assert code == RecordError.exit_code
-    assert "a plan and its runs do not fit" in text
+    assert said in text
 
 
 @pytest.mark.parametrize("record", RECORDS)

@@ -147,7 +147,7 @@ ATTEMPT = Attempt(
 )  # fmt: skip
 HANDED_IN = HandedIn(
     commit="0" * 40, tree="1" * 40, files=1, bytes=2, history=[("2" * 40, 3)], at=datetime.now(UTC), ended="done", note="é",
-    used={"cpu": 1.0}, declared={}, exact=True, credits={"ada": {"cpu": 1.0}}, late=0.0, saved=False, ledger=(0, HASH),
+    used={"working": 2.0, "cpu": 1.0}, declared={}, exact=True, credits={"ada": {"cpu": 1.0}}, late=0.0, saved=False, ledger=(0, HASH),
 )  # fmt: skip
 PLAN = Plan(id="p", made=datetime.now(UTC), overrides=["a=b"], items=[item(1)], fingerprint=HASH)
 
