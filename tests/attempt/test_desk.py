@@ -34,8 +34,9 @@ def submitted(desk: Desk, number: int = 1) -> None:
     last = desk.events()[-1]
     found = desk.account()
     handed = HandedIn(
-        commit=A, tree=B, files=1, bytes=1, history=[], at=datetime.now(UTC), ended="submitted", note="", used={"working": 0.0, "cpu": 0.0},
-        declared={}, exact=True, credits=found.credits(), late=0.0, saved=False, ledger=(last.number, last.digest),
+        commit=A, tree=B, files=1, bytes=1, history=[], at=datetime.now(UTC), ended="submitted", note="",
+        used={"working": 0.0, "cpu": 0.0}, declared={}, exact=True, credits=found.credits(), late=0.0, saved=False,
+        ledger=(last.number, last.digest),
     )  # fmt: skip
     write_slip(desk.folder / "submissions" / f"{number:03}" / "submission.json", handed)
     desk.note("submitted", commit=A, tree=B)
