@@ -102,7 +102,8 @@ def add(
                 condition=how, submission=submissions, commit=commit, verdict=outcome, reasons=["as it is"],
                 score=worth(value, coverage=coverage), claims=_claims(value),
                 integrity=[_HELD, *gates],
-                usage={"attempt": Spending(cpu=60.0, wall=working, runs=0, exact=True)}, slots=5,
+                slots=5,
+                usage=dict.fromkeys(("attempt", "rerun"), Spending(cpu=60.0, wall=working, runs=0, exact=True)),
                 isolation="bubblewrap",
             ),
         )  # fmt: skip

@@ -135,7 +135,7 @@ def quoted(value: object) -> str:
     >>> quoted("a folder, mine")
     "'a folder, mine'"
     """
-    text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), str(value))
+    text = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), str(value))
     return "'" + text.replace("${", "\\${") + "'"
 
 

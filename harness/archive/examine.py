@@ -108,8 +108,6 @@ def examine(archive: Path, manifest: Manifest, road: Road) -> Examined:
     for what, names in named.items():
         if len(names) > 1:
             raise refused(archive, f"its records speak of more than one {what}", got=", ".join(sorted(names)))
-    if not is_hash(attempt.start_tree):  # it names a folder
-        raise refused(archive, "its start is no tree of Git", got=repr(attempt.start_tree[:100]))
     _ensure_plan(archive, road.paper, found.plan, done)
     return found
 

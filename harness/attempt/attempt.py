@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
+import msgspec
+
+from harness.paper.quantities import LONGEST
 from harness.record.files import Slip, Time
 
 Fault = Literal["none", "submission", "budget", "harness", "model"]
@@ -49,12 +52,16 @@ class Terms(Slip, frozen=True):
     """Whether it may be published together with its score."""
 
 
+_Tree = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{40}\Z")]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
+
+
 class Budget(Slip, frozen=True):
     """What was granted: seconds of working, wall and CPU time, bytes, steps, tokens, dollars (None: not limited)."""
 
-    working: float
-    wall: float
-    cpu: float
+    working: _Seconds
+    wall: _Seconds
+    cpu: _Seconds
     disk: int
     env_steps: int | None
     tokens: int | None = None
@@ -74,7 +81,7 @@ class Attempt(Slip, frozen=True):
     workspace: str
     """Absolute path of the participant's repository."""
     start_commit: str
-    start_tree: str
+    start_tree: _Tree
     """Its files, kept in the store: the paper may change while somebody works on it."""
     anchor: str
     """Digest of the ledger's first event."""
@@ -124,8 +131,10 @@ class HandedIn(Slip, frozen=True):
     """Why it is not all that the workspace held, and what it is in its place; None: it is."""
 
     def __post_init__(self) -> None:
-        if not {"working", "cpu"} <= self.used.keys():
-            raise ValueError("`used` must tell `working` and `cpu`")
+        if not {"working", "cpu"} <= self.used.keys() <= set(Budget.__struct_fields__):
+            raise ValueError(
+                f"`used` must tell `working` and `cpu`, and nothing but {', '.join(Budget.__struct_fields__)}"
+            )
 
 
 def attempt_name(paper: str, participant: str, now: datetime) -> str:

@@ -24,7 +24,7 @@ from harness.attempt.budget import INTERRUPTED, LAST_SIGN, Account, account, dis
 from harness.attempt.clock import Moment
 from harness.errors import RecordError, UsageError
 from harness.paper.quantities import show_seconds
-from harness.record.files import NO_JSON, Slip, locked_file, named, private_file, read_slip, write_text
+from harness.record.files import NO_JSON, Slip, damaged, locked_file, named, private_file, read_slip, write_text
 
 ATTENDED = 40.0
 """Seconds without a pulse after which nobody can say any more what the workspace held when the time ended."""
@@ -76,8 +76,15 @@ class Desk:
 
     @cached_property
     def attempt(self) -> Attempt:
-        """The attempt as it was begun."""
-        return read_slip(self.folder / "attempt.json", Attempt)
+        """The attempt as it was begun.
+
+        Raises:
+            RecordError: It is missing or damaged, or another one's.
+        """
+        found = read_slip(self.folder / "attempt.json", Attempt)
+        if found.id != self.folder.name:
+            raise damaged(self.folder / "attempt.json", f"the record of {self.folder.name}", f"that of {found.id}")
+        return found
 
     @property
     def workspace(self) -> Path:

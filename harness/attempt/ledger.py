@@ -46,7 +46,7 @@ NOTHING = "0" * 64
 _BLOCK = 65_536
 
 
-_Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 

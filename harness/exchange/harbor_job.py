@@ -68,7 +68,7 @@ class _Phase(msgspec.Struct, frozen=True):
 class _Result(msgspec.Struct, frozen=True):
     """A trial's result.json, as far as it is of use."""
 
-    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F-]{32,36}$")]
+    id: Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-fA-F-]{32,36}\Z")]
     task_name: _Name
     trial_name: _Name
     agent_info: _Agent

@@ -8,6 +8,8 @@ from typing import Any
 
 _DURATION_UNITS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+LONGEST = 100 * 365.25 * 86400.0
+"""Seconds that anything may take: a moment so far away still has a date."""
 _THOUSANDS = re.compile(r"\d{1,3}( \d{3})*")
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
 
@@ -38,8 +40,8 @@ def seconds(value: Any) -> float:
     5400.0
     """
     found = _parse(value, _DURATION_UNITS, "60 s")
-    if not _is_finite(found):
-        raise ValueError("expected a finite number of seconds")
+    if not _is_finite(found) or abs(found) > LONGEST:
+        raise ValueError("expected a number of seconds within a hundred years")
     return float(found)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.console import show
 from harness.report.leaderboard import Board, flagged, notes, said
 from harness.report.text import inline
 from harness.report.wording import audits, bests, costs, interval, per_point, places, verdicts
@@ -18,7 +19,7 @@ from harness.scoring.standings import Entry, Standing
 
 def print_board(found: Board, *, own: bool) -> None:
     """The whole leaderboard on standard output."""
-    Console(highlight=False, soft_wrap=False).print(board_table(found, own=own))
+    show(board_table(found, own=own))
 
 
 def board_table(found: Board, *, own: bool) -> RenderableType:

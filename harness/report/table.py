@@ -15,6 +15,7 @@ from rich.text import Text
 from harness.overtime import Point
 from harness.paper.quantities import show_seconds
 from harness.report.account import budget_remarks
+from harness.report.console import Tame, show
 from harness.report.elsewhere import MARK
 from harness.report.look import GATE, SIGN, gate_state
 from harness.report.pictures import reported_words
@@ -39,13 +40,13 @@ _COLOUR = {"PASS": "bold green", "FAIL": "bold red", "UNDECIDED": "bold yellow"}
 
 def print_score(score: Score, points: Sequence[Point] = ()) -> None:
     """The whole score on standard output, with the score over time where it is known."""
-    Console(highlight=False, soft_wrap=False).print(score_table(score, points))
+    show(score_table(score, points))
 
 
 def draw_score(score: Score, points: Sequence[Point]) -> str:
     """The same as a picture: an SVG text that needs nothing from outside but a font."""
     console = Console(record=True, width=110, file=StringIO(), force_terminal=True)
-    console.print(score_table(score, points))
+    console.print(Tame(score_table(score, points)))
     return f"{MARK}\n{console.export_svg(title=f'reproof report {score.attempt}')}"
 
 

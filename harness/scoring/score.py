@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.attempt.reported import NOTHING, Figure, Reported
 from harness.paper.claims import Claim, OrderingClaim, Probe, ThresholdClaim, place_of, provenance_of, selections
@@ -148,6 +148,12 @@ class Score(Record):
     """Seed slots filled."""
     isolation: str
     """Backend and waivers of the clean room."""
+
+    @model_validator(mode="after")
+    def _tells_who_and_how_much(self) -> Self:
+        if not {"kind", "name"} <= self.participant.keys() or not {"attempt", "rerun"} <= self.usage.keys():
+            raise ValueError("`participant` must tell `kind` and `name`, and `usage` tell `attempt` and `rerun`")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

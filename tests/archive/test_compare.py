@@ -21,12 +21,17 @@ def claim(**more: Any) -> ClaimScore:
     return ClaimScore.model_validate({**facts, **more})
 
 
+def usage(*, cpu: float) -> dict[str, Any]:
+    return {part: {"cpu": cpu, "wall": 1.0, "runs": 1, "exact": True} for part in ("attempt", "rerun")}
+
+
 def score_of(*claims: ClaimScore, value: float = 1.0, low: float = 1.0, high: float = 1.0, **more: Any) -> Score:
     worth = {"value": value, "low": low, "high": high, "coverage": 1.0, "lower": low, "upper": high}
     facts = {
         "attempt": "x", "paper": "lean", "paper_version": "v", "participant": {"kind": "agent", "name": "n"},
         "condition": "agent", "submission": 1, "commit": "c", "verdict": "PASS", "reasons": ["r"], "score": worth,
-        "claims": list(claims), "integrity": [], "usage": {}, "slots": 3, "isolation": "bubblewrap",
+        "claims": list(claims), "integrity": [], "slots": 3, "isolation": "bubblewrap",
+        "usage": usage(cpu=0.0),
     }  # fmt: skip
     return Score.model_validate({**facts, **more})
 
@@ -98,7 +103,7 @@ def test_totals(packed: Score, here: Score, same: bool) -> None:
         score_of(claim(), participant={"kind": "human", "name": "somebody else"}),
         score_of(claim(), isolation="process"),
         score_of(claim(), integrity=[{"gate": 1, "name": "n", "fired": True, "denies_pass": True, "detail": "d"}]),
-        score_of(claim(), usage={"rerun": {"cpu": 1.0, "wall": 1.0, "runs": 1, "exact": True}}),
+        score_of(claim(), usage=usage(cpu=1.0)),
         score_of(claim(measured=1.001)),
         score_of(claim(margin=0.2)),
         score_of(claim(weight=0.5)),

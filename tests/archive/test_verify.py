@@ -176,7 +176,7 @@ REFUSED: dict[str, tuple[str, Callable[[Any], object], str]] = {
     "slots": ("rerun.json", lambda r: r.update(slots=99), "not one that this paper can have"),
     "seeds": ("plan.json", lambda p: p["seeds"].pop(), "not one that this paper can have"),
     "instances": ("plan.json", lambda p: p.update(held_out={}), "not one that this paper can have"),
-    "start": ("attempt.json", lambda a: a.update(start_tree="../../../../../etc"), "its start is no tree"),
+    "start": ("attempt.json", lambda a: a.update(start_tree="../../../../../etc"), "record is damaged"),
     "anchor": ("attempt.json", lambda a: a.update(anchor="0" * 64), "line 1 of the ledger is damaged"),
     "noted": ("submission.json", lambda h: h["ledger"].__setitem__(1, "0" * 64), "of the ledger is damaged"),
     "unknown key": ("score.json", lambda s: s.update(more=1), "record is damaged"),

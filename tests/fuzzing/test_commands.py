@@ -182,10 +182,17 @@ def copied(road: Any, place: Path, record: str) -> Path:
     return file
 
 
+BUDGET = {"working": 1.0, "wall": 1.0, "cpu": 1.0, "disk": 1, "env_steps": None}
 MISFITS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "a plan without seeds": ("pack", "plan.json", {"seeds": []}, "a plan and its runs do not fit"),
     "more slots than seeds": ("pack", "rerun.json", {"slots": 10**18}, "a plan and its runs do not fit"),
     "fewer slots than one": ("pack", "rerun.json", {"slots": -1}, "a plan and its runs do not fit"),
+    "another's id": ("pack", "attempt.json", {"id": "x"}, "is damaged"),
+    "a start that is no tree": ("pack", "attempt.json", {"start_tree": "../../x"}, "is damaged"),
+    "a budget beyond all dates": ("status", "attempt.json", {"budget": {**BUDGET, "wall": 1e18}}, "is damaged"),
+    "a score of nobody": ("report", "score.json", {"participant": {}}, "is damaged"),
+    "a score that cost nothing": ("report", "score.json", {"usage": {}}, "is damaged"),
+    "strange things used": ("score", "submission.json", {"used": {"working": 1.0, "cpu": 1.0, "x": 1.0}}, "is damaged"),
     "nothing used": ("score", "submission.json", {"used": {}}, "this record is damaged"),
 }
 """What was once answered by a traceback: verb, record, what is changed in it, what is said."""
