@@ -138,6 +138,8 @@ def _sources(road: Road, *, outputs: bool) -> Iterator[_Source]:
 
 def _folder(folder: Path, name: str, *, hidden: bool = False, without: tuple[Path, ...] = ()) -> Iterator[_Source]:
     """Plain files beneath a folder, without bytecode and, unless they belong to it, hidden ones."""
+    if not folder.is_dir():
+        raise RecordError("this folder does not exist, and belongs to the attempt", where=folder)
     for path in sorted(folder.iterdir()):
         if path in without or path.name == "__pycache__" or (path.name.startswith(".") and not hidden):
             continue

@@ -189,6 +189,7 @@ MISFITS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "fewer slots than one": ("pack", "rerun.json", {"slots": -1}, "a plan and its runs do not fit"),
     "another's id": ("pack", "attempt.json", {"id": "x"}, "is damaged"),
     "a start that is no tree": ("pack", "attempt.json", {"start_tree": "../../x"}, "is damaged"),
+    "a start that is gone": ("pack", "attempt.json", {"start_tree": "a" * 40}, "this folder does not exist"),
     "a budget beyond all dates": ("status", "attempt.json", {"budget": {**BUDGET, "wall": 1e18}}, "is damaged"),
     "a score of nobody": ("report", "score.json", {"participant": {}}, "is damaged"),
     "a score that cost nothing": ("report", "score.json", {"usage": {}}, "is damaged"),
