@@ -211,6 +211,20 @@ def test_a_record_that_does_not_fit(
     assert said in text
 
 
+@pytest.mark.parametrize("verb", ["report", "score", "leaderboard"])
+def test_what_would_steer_a_terminal_is_written_out_in_tables_too(place: Path, lean_finished: Any, verb: str) -> None:
+    """Once rich printed the texts of a score as they were."""
+    road = lean_finished[0]
+    for record in ("score.json", "rerun.json"):
+        text = (file := copied(road, place, record)).read_text()
+        for odd in ("isolation", "commit", "paper"):
+            file.write_text(
+                json.dumps({**json.loads(text), **({odd: "\x1b[2J\u202e"} if odd in json.loads(text) else {})})
+            )
+            told(verb, *([] if verb == "leaderboard" else [road.attempt.id]))  # sees that all of it is printable
+        shutil.rmtree(place / "results")
+
+
 @pytest.mark.parametrize("record", RECORDS)
 def test_records(effort: Effort, place: Path, lean_finished: Any, record: str) -> None:
     """Every verb that reads an attempt, on one whose record was changed."""
