@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_CLONE_NEWNS = 0x00020000
+_CLONE_NEWNS, _CLONE_FS = 0x00020000, 0x00000200
 _KERNELS = ("/proc", "/sys", "/dev")
 """What the clean room needs to be able to write, and what holds no files of anybody's."""
 
@@ -37,6 +37,7 @@ def confined(*own: Path) -> Iterator[None]:
             os.chdir(folder)  # the folder of the same name in the new mounts
             yield
         finally:
+            _ask(libc.unshare(_CLONE_FS))  # threads that live on share it, and then nobody may leave
             _ask(libc.setns(here, _CLONE_NEWNS))
             os.chdir(folder)
     finally:

@@ -120,6 +120,8 @@ def test_all_are_mirrored_and_a_broken_one_stops_nobody(cli: Cli, results: Path,
     broken, unscored = (good.with_name(f"2026-{word}") for word in ("broken", "unscored"))
     for folder in (broken, unscored):
         shutil.copytree(good, folder)
+        record = (folder / "attempt.json").read_text()
+        (folder / "attempt.json").write_text(record.replace(good.name, folder.name))
     (broken / "submissions/001/measurements.json").write_text("{")
     shutil.rmtree(unscored / "submissions")
     done = cli("track", "--all", "--results", results, "--json")
