@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from harness.attempt import ledger
 from harness.attempt.attempt import Attempt, Budget, Terms, Who, attempt_name, condition_of
@@ -34,13 +36,15 @@ from harness.errors import (
 from harness.folders import workspace_above
 from harness.paper.load import Paper, open_paper
 from harness.readiness import access_of, endpoint_of, ensure_ready
-from harness.record.files import Slip, Store, claim_folder, private_folder, write_slip
+from harness.record.files import Slip, Store, land, private_folder, sync_folder, write_slip
 from harness.rerun.engine import Progress, silent
 from harness.road import Road, Tell
 
 if TYPE_CHECKING:
     from harness.proxy.host import Access
 
+_WORKSPACE = "workspace"
+"""The folder in an attempt's that a participant works in, where nobody named another."""
 _LEAST_ROOM = 2**20
 """Bytes that a workspace's disk has left if it was never in an agent's way."""
 
@@ -73,24 +77,37 @@ def hand_out(
     budget = granted(paper, settings.budget)
     ensure_ready(settings, budget)
     store, now = Store(settings.results.resolve()), datetime.now(UTC)
-    if name is None:
-        folder = claim_folder(store.attempt(""), partial(attempt_name, paper.id, settings.participant.name, now))
-    else:
-        folder = private_folder(store.attempt(name))
-    workspace = (settings.workspace or folder / "workspace").absolute()
-    with contextlib.ExitStack() as undo:  # nobody can go on with what has no record
-        undo.callback(shutil.rmtree, folder, ignore_errors=True)
-        start = create_workspace(paper, workspace)
-        undo.callback(shutil.rmtree, workspace, ignore_errors=True)
-        attempt = _begun(
-            settings, paper, budget, name=folder.name, now=now, store=store, workspace=workspace, start=start
-        )
+    draw = partial(attempt_name, paper.id, settings.participant.name, now)
+    outside = None if settings.workspace is None else settings.workspace.absolute()
+    with store.staging() as staging, contextlib.ExitStack() as undo:  # nobody can go on with half an attempt
+        laid = private_folder(staging / "attempt")
+        start = create_workspace(paper, outside or laid / _WORKSPACE)
+        if outside is not None:
+            undo.callback(shutil.rmtree, outside, ignore_errors=True)
         for file, slip in (beside or {}).items():
-            write_slip(folder / file, slip)
-        write_slip(folder / "attempt.json", attempt)
+            write_slip(laid / file, slip)
+        attempt = _begun(settings, paper, budget, now=now, store=store, ledger_file=laid / ledger.FILE, start=start)
+        folder = _born(laid, attempt, store, outside, iter(draw, None) if name is None else [name])
         undo.pop_all()
-    tell(f"handed out: {paper.spec.title} at {attempt.start_commit[:12]} in {workspace}")
-    return Road(paper=paper, store=store, desk=Desk(folder=folder), tell=tell, progress=progress)
+    desk = Desk(folder=folder)
+    tell(f"handed out: {paper.spec.title} at {start[:12]} in {desk.workspace}")
+    return Road(paper=paper, store=store, desk=desk, tell=tell, progress=progress)
+
+
+def _born(laid: Path, attempt: Attempt, store: Store, outside: Path | None, names: Iterable[str]) -> Path:
+    """Give what was laid out a name and its place, by one rename; of two who draw the same name, one draws another.
+
+    Raises:
+        RecordError: The name was settled before, and something has it.
+    """
+    for name in names:
+        folder = store.attempt(name)
+        workspace = str(outside or folder / _WORKSPACE)
+        write_slip(laid / "attempt.json", msgspec.structs.replace(attempt, id=name, workspace=workspace))
+        if land(laid, folder):
+            sync_folder(folder.parent)
+            return folder
+    raise RecordError("an attempt cannot be laid out where something lies", where=folder, remedy="move it away")
 
 
 def _begun(
@@ -98,28 +115,27 @@ def _begun(
     paper: Paper,
     budget: Budget,
     *,
-    name: str,
     now: datetime,
     store: Store,
-    workspace: Path,
+    ledger_file: Path,
     start: str,
 ) -> Attempt:
-    """What the record of a new attempt says, once its ledger has a first line and the starter's tree is kept."""
+    """The record of an attempt without name and place as yet, once its ledger begins and the start's tree is kept."""
     who = Who(**settings.participant.model_dump(exclude={"options", "repeats"}))
     condition = settings.condition or condition_of(who.kind)
     said = {"name": who.name, "kind": who.kind, "condition": condition, "start_commit": start}
     return Attempt(
-        id=name,
+        id="",
         paper=paper.id,
         paper_folder=str(paper.folder),
         paper_version=paper.version,
         participant=who,
         condition=condition,
         terms=Terms(licence=settings.terms.licence, consent=settings.terms.consent),
-        workspace=str(workspace),
+        workspace="",
         start_commit=start,
         start_tree=keep_tree(start_files(paper), store.root),
-        anchor=ledger.append(store.attempt(name) / ledger.FILE, "started", said).digest,
+        anchor=ledger.append(ledger_file, "started", said).digest,
         budget=budget,
         started=now,
         sandbox=settings.sandbox.backend,

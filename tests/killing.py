@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import stat
 import subprocess
@@ -25,6 +26,7 @@ STARTING = 0.1
 """The share of kills that fall while a command starts, whatever its attempt has come to."""
 STAGES = ("asked", "handed out", "at work", "worked", "handed in", "rerun", "scored", "ended", "done")
 """What the records say an attempt has come to, at the moment of a kill."""
+_STRIKING = Path(__file__).with_name("striking")
 _BWRAP = """\
 #!/bin/sh
 # notes which run begins, and when, before it begins
@@ -67,11 +69,12 @@ class Place:
         lines = log.read_text().splitlines() if log.exists() else []
         return [(float(at), run) for at, _, run in (line.partition(" ") for line in lines)]
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
+    def start(self, *words: object, **more: str) -> subprocess.Popen[str]:
+        """Begin a command; `more` are variables of its environment."""
         process = subprocess.Popen(
             [*REPROOF, *map(str, words)],
             cwd=self.folder,
-            env=self.environment,
+            env={**self.environment, **more},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -82,9 +85,10 @@ class Place:
 
     def leftovers(self) -> list[str]:
         """What a harness that is at its end must not leave: staged files and folders, beside results or in /tmp."""
-        staged = [path for path in self.results.rglob("*") if ".scratch" in path.name or _is_staged(path.name)]
+        staged = [path for path in self.folder.rglob("*") if _is_staged(path.name)]
         mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if str(self.folder) in line]
-        return sorted(map(str, [*staged, *(self.folder / "tmp").iterdir(), *self._groups(), *mounts]))
+        own = [path for path in (self.folder / "tmp").iterdir() if not _is_trial(path)]
+        return sorted(map(str, {*staged, *own, *self._groups(), *mounts}))
 
     def _groups(self) -> list[Path]:
         """Control groups of commands that were killed."""
@@ -106,8 +110,13 @@ class Place:
 
 
 def _is_staged(name: str) -> bool:
-    end = name.rpartition(".")[2]
-    return name.startswith(".") and len(end) == 32 and all(digit in "0123456789abcdef" for digit in end)
+    """Whether it is what ours write before they move it, or MLflow."""
+    return re.search(r"\.scratch$|^\..*\.[0-9a-f]{32}$|^\.artifact\.uploading\.", name) is not None
+
+
+def _is_trial(path: Path) -> bool:
+    """Whether Python itself has tried there whether it can write: four bytes, which a kill may leave."""
+    return re.fullmatch(r"[a-z0-9_]{8}", path.name) is not None and path.is_file() and path.stat().st_size <= 4
 
 
 @dataclass(frozen=True)
@@ -234,6 +243,28 @@ class Killer:
         out, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
         return json.loads(out)
+
+    def steps(self, *words: object) -> list[str]:
+        """What a command does to files and which programs it begins, in this order, one of each kind."""
+        self._until("", *words)
+        return (self.place.folder.parent / "steps").read_text().splitlines()
+
+    def before(self, step: str, *words: object) -> None:
+        """Kill a command before a step; where it comes to none such, it ends by itself."""
+        self._until(step, *words)
+
+    def _until(self, step: str, *words: object) -> None:
+        log, alone = self.place.folder.parent / "steps", self.chance.random() < 0.5
+        log.write_text("")
+        order = {"place": str(self.place.folder), "log": str(log), "step": step, "group": not alone}
+        path = os.pathsep.join([str(_STRIKING), *filter(None, [self.place.environment.get("PYTHONPATH")])])
+        began = time.monotonic()
+        process = self.place.start(*words, PYTHONPATH=path, REPROOF_STRIKE=json.dumps(order))
+        self.commands += 1
+        _, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode in (0, -signal.SIGKILL) or "its process ended with -9" in said, said
+        if process.returncode:
+            self.kills.append(Kill(str(words[0]), f"before {step}", time.monotonic() - began))
 
     def length_of(self, *words: object) -> float:
         """Seconds that a command takes that is not killed."""

@@ -120,7 +120,9 @@ def _final(road: Road) -> Score:
 
 def _sources(road: Road, *, outputs: bool) -> Iterator[_Source]:
     attempt, store = road.attempt, road.store
-    inside = f"attempts/{attempt.id}"
+    inside, start = f"attempts/{attempt.id}", store.trees / attempt.start_tree
+    if not start.is_dir():
+        raise RecordError("this folder does not exist, and belongs to the attempt", where=start)
     # Paths and the mirror's address, which may hold a password, are nobody else's business.
     left_out = {"workspace": LEFT_OUT, "paper_folder": LEFT_OUT, "private_path": None}
     told = msgspec.structs.replace(attempt, **left_out, tracking_uri=NO_MIRROR)
@@ -129,7 +131,7 @@ def _sources(road: Road, *, outputs: bool) -> Iterator[_Source]:
     if trajectory_of(road.desk) is not None:
         yield _Source(name=f"{inside}/{TRAJECTORY}", content=road.folder / TRAJECTORY)
     yield from _folder(road.folder / "submissions", f"{inside}/submissions")
-    yield from _folder(store.trees / attempt.start_tree, f"trees/{attempt.start_tree}", hidden=True)
+    yield from _folder(start, f"trees/{attempt.start_tree}", hidden=True)
     yield from _folder(road.paper.folder, "paper", without=(road.paper.folder / "private", road.paper.private))
     shown, answers = _keys(road)
     for key in sorted(shown | answers):
@@ -138,8 +140,6 @@ def _sources(road: Road, *, outputs: bool) -> Iterator[_Source]:
 
 def _folder(folder: Path, name: str, *, hidden: bool = False, without: tuple[Path, ...] = ()) -> Iterator[_Source]:
     """Plain files beneath a folder, without bytecode and, unless they belong to it, hidden ones."""
-    if not folder.is_dir():
-        raise RecordError("this folder does not exist, and belongs to the attempt", where=folder)
     for path in sorted(folder.iterdir()):
         if path in without or path.name == "__pycache__" or (path.name.startswith(".") and not hidden):
             continue

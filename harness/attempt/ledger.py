@@ -17,7 +17,7 @@ import msgspec
 from harness.attempt import clock
 from harness.attempt.clock import Moment
 from harness.errors import RecordError
-from harness.record.files import Slip, locked_file, private_file
+from harness.record.files import Slip, locked_file, private_file, sync_folder
 
 FILE = "ledger.jsonl"
 """In the attempt's folder."""
@@ -112,7 +112,7 @@ def append(path: Path, kind: Kind, data: Mapping[str, Any], *, at: Moment | None
             os.ftruncate(descriptor, size)
             raise
         if last is None:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     return event
 
 
@@ -246,15 +246,6 @@ def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
     os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name as durable as its content."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _digest(line: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -174,12 +173,7 @@ class Carrier:
     def _name(self, found: ItemStanding, settings: Settings) -> str:
         """What the next attempt is called; one that was begun by name only is begun again under it."""
         last = found.last
-        if (
-            last is not None
-            and last.ended is None
-            and not (folder := self._folder(last.attempt) / "attempt.json").exists()
-        ):
-            shutil.rmtree(folder.parent, ignore_errors=True)
+        if last is not None and last.ended is None and not self._is_there(last.attempt):
             return last.attempt
         return attempt_name(found.item.paper, settings.participant.name, datetime.now(UTC))
 

@@ -53,7 +53,7 @@ class Entry:
     artifacts: tuple[Path, ...] = ()
     """Files, copied under their own names."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """Artifacts that are no file of ours: content by name."""
+    """Artifacts that are no file of ours: content by file name."""
 
     @property
     def content(self) -> str:

@@ -8,7 +8,7 @@ import fcntl
 import glob
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -97,23 +97,6 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def claim_folder(parent: Path, names: Callable[[], str]) -> Path:
-    """Make a folder that nobody else has: of two who draw the same name, one draws another.
-
-    Args:
-        parent: Where; it is made where it is missing.
-        names: Draws a name.
-    """
-    private_folder(parent)
-    while True:
-        folder = parent / names()
-        try:
-            folder.mkdir(mode=PRIVATE)
-        except FileExistsError:
-            continue
-        return folder
-
-
 def private_file(path: Path, flags: int) -> int:
     """Open a file by `os.open`; one that is made is its owner's alone, whatever the umask."""
     return os.open(path, flags | os.O_CLOEXEC, PRIVATE_FILE)
@@ -170,6 +153,15 @@ def land(staged: Path, final: Path) -> bool:
             raise
         return False
     return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder as durable as what they are of."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
@@ -33,7 +35,7 @@ from harness.record.entry import (
 from harness.record.files import PRIVATE_FILE, Store, private_folder
 from harness.record.rows import milliseconds, rows_of
 from harness.record.views import experiment_tags
-from harness.scratch import scratch
+from harness.scratch import scratch, sweep
 
 _AT_ONCE = 8  # calls on a server, which spends most of each waiting
 _MOMENT = 5.0  # seconds
@@ -266,10 +268,10 @@ class Mirror:
             return
         if there.info.run_name != entry.name:
             self._client.update_run(run, name=entry.name)
-        for path in entry.artifacts:
-            self._client.log_artifact(run, str(path))
-        for name, text in entry.texts.items():
-            self._client.log_text(run, text, name)
+        _sweep(there.info.artifact_uri)
+        with scratch("texts") as folder:  # MLflow's own way with texts leaves its folder behind where it is killed
+            for path in (*entry.artifacts, *_files_of(entry.texts, folder)):
+                self._client.log_artifact(run, str(path))
         params = {key: value for key, value in entry.params.items() if key not in there.data.params}
         changed = replace(entry, params=params, metrics=tuple(self._changed(run, there, entry)))
         _log(self._client, run, changed, at=int(time.time() * 1000))  # of two points of a step, the later one is shown
@@ -288,6 +290,20 @@ class Mirror:
             old = shown.get((name, step))
             if old is None or not (old == value or (math.isnan(old) and math.isnan(value))):
                 yield name, value, step
+
+
+def _sweep(uri: str) -> None:
+    """Remove what MLflow was writing for a run when it was killed; nobody else writes while the attempt is ours."""
+    if uri.startswith("file://"):
+        for path in Path(url2pathname(urlsplit(uri).path)).glob(".artifact.uploading.*"):  # names MLflow reserves
+            path.unlink(missing_ok=True)
+
+
+def _files_of(texts: Mapping[str, str], folder: Path) -> Iterator[Path]:
+    for name, text in texts.items():
+        path = folder / name
+        path.write_text(text)
+        yield path
 
 
 def _taken(lock: FileLock) -> bool:
@@ -361,6 +377,7 @@ def _client(uri: str) -> Any:
         from mlflow import MlflowClient
         from mlflow.store.db.utils import create_sqlalchemy_engine
     if (file := _file_of(uri)) is not None:
+        sweep(file.absolute().parent)  # who had laid it may have been killed before it was tidied up
         if not file.exists():
             _lay(file)
         wait_for(file)

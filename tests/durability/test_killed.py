@@ -318,6 +318,53 @@ def test_a_database_of_mlflow_s_that_was_being_made_is_no_ruin(place: Place, kil
     print(killer.figures())
 
 
+def drawn(killer: Killer, steps: list[str], most: int) -> list[str]:
+    """Some of the steps, or all, in their order."""
+    print(f"{min(most, len(steps))} of {len(steps)} steps")
+    chosen = killer.chance.sample(range(len(steps)), min(most, len(steps)))
+    return [steps[number] for number in sorted(chosen)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_an_attempt_that_is_killed_before_any_step_it_takes_on_files_goes_on(place: Place, killer: Killer) -> None:
+    for step in drawn(killer, killer.steps(*LEAN), share(0.15)):
+        shutil.rmtree(place.results)
+        (place.folder / "begun.log").unlink(missing_ok=True)
+        killer.before(step, *LEAN)
+        ensure_whole(place, killer.whole(*LEAN))
+    print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_verbs_that_are_killed_before_any_step_they_take_on_files_go_on(place: Place, killer: Killer) -> None:
+    """Once: a mirroring left the folder that MLflow writes a text to, and what it was copying."""
+    told = killer.whole("attempt", "paper=lean", "participant=reference", "slots=all", "--json")
+    road = road_to(place, told["attempt"])
+
+    def undone(verb: str) -> None:
+        if verb == "track":
+            shutil.rmtree(place.results / "mlflow")
+        for path in (*place.folder.glob("*.tar.gz"), *road.records.glob("page.html")):
+            path.unlink()
+        if verb == "score":
+            for name in ("score.json", "measurements.json", "over_time.json"):
+                (road.records / name).unlink()
+
+    for verb, part in (("score", 0.03), ("track", 0.1), ("report", 0.02), ("pack", 0.02)):
+        words = (verb, road.attempt.id, "--json")
+        undone(verb)
+        for step in drawn(killer, killer.steps(*words), share(part)):
+            undone(verb)
+            killer.before(step, *words)
+            killer.whole(*words)
+            assert place.leftovers() == [], step
+            ensure_mirrored_once(place, [road])
+    assert judged(read(road.records / "score.json", Score)) == judged(Score.model_validate(told))
+    print(killer.figures())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_program_that_is_killed_at_work_costs_what_it_had_cost_by_then(place: Place, killer: Killer) -> None:

@@ -200,7 +200,6 @@ def test_an_attempt_that_was_begun_by_name_only_is_begun_under_that_name(plans: 
     one = plans(1)
     name = "20260105-090000-lean-moody-abcd"
     journal.note(one.place.journal, "begun", item=1, attempt=name)
-    (one.place.store.attempt(name) / "workspace").mkdir(parents=True)
     found = one.carry("good")
     assert [one_try.attempt for one_try in found.items[0].tries] == [name] == one.finished
 
