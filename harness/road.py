@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +15,16 @@ from harness.attempt.work import Bench
 from harness.cleanroom.sandbox import Sandbox
 from harness.errors import RecordError
 from harness.paper.load import Paper, open_paper
-from harness.record.files import Store, read_slip
+from harness.record.files import PRIVATE_FILE, Store, read_slip
 from harness.rerun.engine import Progress, silent
 from harness.rerun.served import stand_of
 
 Tell = Callable[[str], None]
 HISTORY = "history"
 """In a submission's folder: the commits before its last one, each with records of its own."""
+
+UNFINISHED = "unfinished"
+"""In a submission's folder, while what follows it has not come to its end: the verb that saw to it then goes on."""
 
 
 def quiet(text: str) -> None:
@@ -103,6 +107,15 @@ class Road:
             RecordError: Nothing was yet.
         """
         return read_slip(self.records / "submission.json", HandedIn)
+
+
+@contextlib.contextmanager
+def to_the_end(road: Road) -> Iterator[None]:
+    """Mark a submission until all that follows it is done; what is cut off leaves the mark."""
+    mark = road.records / UNFINISHED
+    mark.touch(mode=PRIVATE_FILE)
+    yield
+    mark.unlink(missing_ok=True)
 
 
 def resume(

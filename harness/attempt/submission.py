@@ -35,7 +35,7 @@ from harness.cleanroom.quota import ensure_room
 from harness.cleanroom.sandbox import Limits, Mount, Sandbox
 from harness.errors import PaperError, RecordError, SubmissionError
 from harness.record.files import private_folder
-from harness.scratch import scratch
+from harness.scratch import scratch, sweep
 
 UNCOMMITTED = "uncommitted work, as it was handed in"
 """Message of the commit made of what was left uncommitted."""
@@ -321,7 +321,7 @@ def keep_tree(files: Files, store: Path) -> str:
     """
     tree, _ = snapshot(files)
     folder = store / "trees" / tree
-    private_folder(folder.parent)
+    sweep(private_folder(folder.parent))  # who had laid it may have been killed before it was tidied up
     if not folder.exists():
         with scratch("tree", within=folder.parent) as staging:
             _lay_out(staging / tree, folder, files)

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 def _finish(road: Road) -> Score:
     """Everything that follows a submission; a mirror that is late is told and spoils nothing."""
     from harness.cli.attempts import finish, mirrored
+    from harness.road import to_the_end
 
-    result = finish(road)
-    mirrored(road)
+    with to_the_end(road):
+        result = finish(road)
+        mirrored(road)
     return result
 
 

@@ -11,9 +11,6 @@ from harness.cli.desk import attempt_argument, attempt_option, desk_of, private_
 from harness.cli.terminal import as_json, asks, ensure_meant, print_json
 from harness.report.text import echo
 
-UNFINISHED = "unfinished"
-"""In a submission's folder, as long as `reproof submit` has not come to its end: the same command then goes on."""
-
 if TYPE_CHECKING:
     from harness.attempt.desk import Desk
     from harness.road import Road
@@ -36,6 +33,7 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
     """
     from harness.cli.attempts import finish, mirrored, show
     from harness.cli.terminal import Teller
+    from harness.road import to_the_end
 
     desk = desk_of(name, results)
     left = _left_off(desk, private_path)
@@ -46,9 +44,8 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
         road = hand_in(desk, teller, private_path).settled()
         score, late = None, None
         if road.paper.private.is_dir():
-            (road.records / UNFINISHED).touch(mode=0o600)
-            score, late = finish(road), mirrored(road)
-            (road.records / UNFINISHED).unlink(missing_ok=True)
+            with to_the_end(road):
+                score, late = finish(road), mirrored(road)
     if score is None:
         _not_scored(road, as_json)
     elif as_json:
@@ -61,7 +58,7 @@ def submit(name: str | None, results: Path, private_path: Path | None, as_json: 
 
 def _left_off(desk: Desk, private_path: Path | None) -> bool:
     """Whether what was handed in last was to be scored here, and something came in between; no work was done since."""
-    from harness.road import road_of
+    from harness.road import UNFINISHED, road_of
 
     if not desk.submissions or (found := desk.account()).pending or found.state == "withdrawn":
         return False

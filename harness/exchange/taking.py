@@ -24,7 +24,7 @@ from harness.handing_in import hand_in
 from harness.pipeline import kept_score
 from harness.record.files import Store, write_text
 from harness.rerun.engine import Progress
-from harness.road import Road, Tell, resume
+from harness.road import UNFINISHED, Road, Tell, resume
 from harness.scoring.score import Score
 from harness.scratch import scratch
 from harness.trajectory.keep import FILE as TRAJECTORY_FILE
@@ -110,8 +110,7 @@ class Taker:
     def _road(self, trial: Trial, job: str, store: Store, known: dict[str, str]) -> tuple[Road | None, State]:
         if name := known.get(trial.id):
             road = resume(name, store.root, tell=self.tell, progress=self.progress)
-            done = bool(road.desk.submissions) and kept_score(road.records) is not None
-            return road, "known" if done else "scored"
+            return road, "known" if _is_done(road) else "scored"
         if bundle_of(trial) is None:
             return None, "skipped"
         origin = Origin(harness="harbor", job=job, trial=trial.id, agent=trial.agent, model=trial.model)
@@ -131,6 +130,13 @@ class Taker:
         assert result is not None
         facts |= {"attempt": road.attempt.id, "verdict": result.verdict, "value": result.score.value}
         return Taken(**facts, state=state)
+
+
+def _is_done(road: Road) -> bool:
+    """Whether it was handed in, and all that follows has come to its end."""
+    if not road.desk.submissions or (road.records / UNFINISHED).exists():
+        return False
+    return kept_score(road.records) is not None
 
 
 def _nothing(trial: Trial) -> str:

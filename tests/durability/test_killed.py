@@ -36,7 +36,7 @@ from harness.handing_out import hand_out
 from harness.pipeline import Measurements, Rerun, rerun, score, units_of
 from harness.record.files import Store
 from harness.record.store import read
-from harness.road import Road, quiet, road_of
+from harness.road import UNFINISHED, Road, quiet, road_of
 from harness.scoring.score import Score
 
 KILLS = int(os.environ.get("REPROOF_KILLS", "200"))
@@ -183,6 +183,13 @@ def share(part: float) -> int:
     return max(2, round(KILLS * part))
 
 
+def drawn(killer: Killer, steps: list[str], most: int) -> list[str]:
+    """Some of the steps, or all, in their order."""
+    print(f"{min(most, len(steps))} of {len(steps)} steps")
+    chosen = killer.chance.sample(range(len(steps)), min(most, len(steps)))
+    return [steps[number] for number in sorted(chosen)]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_two_hundred_kills_at_random_moments_change_nothing(place: Place, killer: Killer) -> None:
@@ -212,7 +219,7 @@ def test_a_person_whose_submit_is_killed_gives_the_same_command_again(
         told = killer.verb("submit", road.attempt.id, "--json", kills=kills, within=within)
         within = within or time.monotonic() - began
         ensure_whole(place, told)
-        assert not (road.records / "unfinished").exists()
+        assert not (road.records / UNFINISHED).exists()
     print(killer.figures())
 
 
@@ -274,26 +281,55 @@ def test_a_verification_that_is_killed_goes_on(place: Place, killer: Killer) -> 
     print(killer.figures())
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_an_import_that_is_killed_goes_on(place: Place, killer: Killer, home: Path) -> None:
+def import_of(place: Place, home: Path) -> tuple[object, ...]:
+    """The command that takes in a job of two trials."""
     bundle, job = solution(home / "papers" / "lean", place.folder / "solved"), place.folder / "jobs" / "monday"
     for name in ("lean__one", "lean__two"):
         lay_trial(job, name, bundle)
-    words = ("import", "harbor", job, "tracking=none", "slots=all", "--json")
+    return ("import", "harbor", job, "tracking=none", "slots=all", "--json")
 
-    def untaken() -> None:
-        shutil.rmtree(place.results)
-        (place.folder / "begun.log").unlink()
 
-    length = killer.length_of(*words)
-    untaken()
-    told = killer.verb(*words, kills=share(0.04), within=length, anew=untaken)
+def emptied(place: Place) -> None:
+    shutil.rmtree(place.results)
+    (place.folder / "begun.log").unlink(missing_ok=True)
+
+
+def ensure_taken(place: Place, told: list[dict[str, Any]]) -> None:
+    """See that each of two trials is one attempt, and nothing else is there."""
     for trial in told:
         road = ensure_whole(place, json.loads((road_to(place, trial["attempt"]).records / "score.json").read_bytes()))
         assert (trial["verdict"], road.submission().declared["working"]) == ("PASS", 120.0)
+        assert (road.records / "page.html").is_file()
+        assert not (road.records / UNFINISHED).exists()
     assert len({trial["attempt"] for trial in told}) == 2
     ensure_no_attempt_of_nobody(place, {trial["attempt"] for trial in told})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_an_import_that_is_killed_goes_on(place: Place, killer: Killer, home: Path) -> None:
+    words = import_of(place, home)
+    length = killer.length_of(*words)
+    emptied(place)
+    ensure_taken(place, killer.verb(*words, kills=share(0.04), within=length, anew=lambda: emptied(place)))
+    print(killer.figures())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_an_import_that_is_killed_before_a_step_on_files_leaves_nothing_half(
+    place: Place, killer: Killer, home: Path
+) -> None:
+    """Once: half an attempt that was nobody's; a score that never got its page."""
+    words = import_of(place, home)
+    steps = killer.steps(*words)
+    [born] = [step for step in steps if step.endswith("/attempt /results/attempts/#")]
+    finishing = [step for step in steps if "/.over_time.json" in step or "/.page.html" in step]
+    assert len(finishing) >= 4
+    for step in [*drawn(killer, steps[: steps.index(born)], share(0.02)), born, finishing[0], finishing[-1]]:
+        emptied(place)
+        killer.before(step, *words)
+        ensure_taken(place, killer.whole(*words))
     print(killer.figures())
 
 
@@ -318,19 +354,11 @@ def test_a_database_of_mlflow_s_that_was_being_made_is_no_ruin(place: Place, kil
     print(killer.figures())
 
 
-def drawn(killer: Killer, steps: list[str], most: int) -> list[str]:
-    """Some of the steps, or all, in their order."""
-    print(f"{min(most, len(steps))} of {len(steps)} steps")
-    chosen = killer.chance.sample(range(len(steps)), min(most, len(steps)))
-    return [steps[number] for number in sorted(chosen)]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_an_attempt_that_is_killed_before_any_step_it_takes_on_files_goes_on(place: Place, killer: Killer) -> None:
-    for step in drawn(killer, killer.steps(*LEAN), share(0.15)):
-        shutil.rmtree(place.results)
-        (place.folder / "begun.log").unlink(missing_ok=True)
+    for step in drawn(killer, killer.steps(*LEAN), share(0.08)):
+        emptied(place)
         killer.before(step, *LEAN)
         ensure_whole(place, killer.whole(*LEAN))
     print(killer.figures())
@@ -352,7 +380,7 @@ def test_verbs_that_are_killed_before_any_step_they_take_on_files_go_on(place: P
             for name in ("score.json", "measurements.json", "over_time.json"):
                 (road.records / name).unlink()
 
-    for verb, part in (("score", 0.03), ("track", 0.1), ("report", 0.02), ("pack", 0.02)):
+    for verb, part in (("score", 0.02), ("track", 0.05), ("report", 0.01), ("pack", 0.01)):
         words = (verb, road.attempt.id, "--json")
         undone(verb)
         for step in drawn(killer, killer.steps(*words), share(part)):
