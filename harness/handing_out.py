@@ -17,6 +17,7 @@ from harness.attempt.attempt import Attempt, Budget, Terms, Who, attempt_name, c
 from harness.attempt.desk import Desk
 from harness.attempt.installed import find
 from harness.attempt.participant import Assignment, Outcome, find_agents, open_agent
+from harness.attempt.registry import remember
 from harness.attempt.submission import (
     keep_tree,
 )
@@ -70,6 +71,7 @@ def hand_out(
         UsageError: An unknown paper or budget, a workspace that is not a new folder, a password that would be kept, or
             something that is missing for the participant (see `ensure_ready`).
         PaperError: A paper that does not hold together.
+        RecordError: Something lies where an attempt of that name belongs.
     """
     ensure_no_password(settings.tracking.uri)
     ensure_out_of_reach(settings.results)
@@ -182,7 +184,9 @@ def begun_by(settings: Settings) -> None:
         desk = Desk(folder=store.attempt(name))
         if _works_on(desk, paper.id, settings.participant):
             there = f"go on there: cd {desk.workspace}"
-            if not desk.workspace.is_dir():
+            if desk.workspace.is_dir():
+                remember(desk.workspace, desk.folder)  # a start that was killed has not
+            else:
                 there = f"its workspace is gone: put it back at {desk.workspace}"
             remedy = f"{there}; or begin anew beside it with --another"
             raise UsageError("you work on this paper already", where=name, remedy=remedy)

@@ -276,8 +276,9 @@ def test_a_damaged_ledger_stops_the_submission(begin: Begin) -> None:
 
 
 def test_nobody_begins_the_same_paper_twice_by_mistake(
-    begin: Begin, settings: Callable[..., Any], tmp_path: Path, home: Path
+    begin: Begin, settings: Callable[..., Any], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     results = tmp_path / "results"
     road = begin("ada", results=results)
     asked = settings(home / "papers" / "lean", results, "human", name="ada")

@@ -302,7 +302,7 @@ def _sweep(uri: str) -> None:
 def _files_of(texts: Mapping[str, str], folder: Path) -> Iterator[Path]:
     for name, text in texts.items():
         path = folder / name
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         yield path
 
 

@@ -538,6 +538,15 @@ def test_a_workspace_that_is_gone_is_said_to_be_when_somebody_starts_again(road:
     assert f"its workspace is gone: put it back at {road.workspace}" in said.err
 
 
+def test_a_start_that_was_killed_before_its_workspace_was_known_is_gone_on_with(
+    begin: Begin, place: Path, papers: Path, verb: Verb
+) -> None:
+    # Once: it said to go on in a folder in which no verb knew what it belonged to.
+    road = begin(folder=papers / "lean", results=place / "results", workspace=place / "lean-ada")
+    assert "go on there: cd" in verb("start", "lean", "--as", "ada").err
+    assert verb("status", "--json", folder=road.workspace).json["attempt"] == road.attempt.id
+
+
 def test_attempts_are_listed_from_inside_a_workspace(road: Road, verb: Verb) -> None:
     assert road.attempt.id in verb("attempts", folder=road.workspace).out
 
